@@ -1,0 +1,234 @@
+package schemas
+
+// Flush is everything that one worker makes durable at once: a function of
+// its partition's log in [0, Next). Written twice, late, or by two workers it
+// changes nothing (ARCHITECTURE.md section 4.1, 4.2).
+type Flush struct {
+	Topic     string
+	Epoch     uint16 // belongs to Kafka's topic id
+	Partition int32
+	From      int64 // first offset of the batch, inclusive
+	Next      int64 // last offset, exclusive; the version of the rows is Version(Epoch, Next)
+
+	Events    []EventRow
+	Sessions  []SessionRow // live rows and tombstones
+	Slices    []SliceRow   // live rows and tombstones
+	Rejects   []RejectRow
+	Ledger    []LedgerRow
+	Progress  []ProgressRow
+	Users     []UserRow
+	Settings  []SettingRow // control records that were applied in [From, Next)
+	UserFacts []UserFactRow
+}
+
+// Version orders the contents that a row had: topic epoch, then log position.
+func Version(epoch uint16, next int64) uint64 { return uint64(epoch)<<48 | uint64(next) }
+
+// EventRow is an accepted event with what was decided about it. The stamps
+// (GapMs, Period, Zone) are what the log knew at Offset; they never change.
+type EventRow struct {
+	Event      *Event
+	Offset     int64
+	TimeMs     int64  // event time after clamping
+	ReceivedMs int64  // received time (SEMANTICS.md section 9)
+	DeviceID   []byte // of the session key: the client's device id, else the class
+	Class      DeviceClass
+	Flags      EventFlags
+	GapMs      int32  // stamp: largest gap that continues a session, milliseconds
+	Period     uint16 // stamp: number of the recording period
+	Zone       string // stamp: the user's zone on record, else the network's, else UTC
+}
+
+// EventFlags are facts about an event that a reader may want to filter by.
+type EventFlags uint8
+
+// The flags.
+const (
+	FlagRobot        EventFlags = 1 << iota // the user agent names a robot
+	FlagClassUnknown                        // neither field nor user agent told the class: Web by default
+	FlagTimeClamped                         // event time was later than received + 5 min, set to received
+	FlagLate                                // before the horizon when it was decided; a matter of speed only. Not stored: it depends on the run
+)
+
+// SessionRow is one presence session, or its tombstone (Deleted). Only the
+// identity (Network, User, Device, StartMs, ID) of a tombstone is meant.
+type SessionRow struct {
+	ID      [16]byte // SessionID(Network, User, Device, StartMs)
+	Network string
+	User    string
+	Device  string
+	StartMs int64 // first event, milliseconds; stored truncated to the second beside the exact value
+	EndMs   int64 // last event
+	Events  uint32
+	Class   DeviceClass
+	Flags   EventFlags // of the earliest event: robot, class unknown
+	Zone    string     // of the event with the lowest offset
+	GapMs   int32      // stamp of the last event: closed when the watermark has passed EndMs + GapMs
+	End     EndReason
+	Deleted bool
+}
+
+// EndReason says why a session ended where it did. EndInactivity also stands
+// on an open session, where nothing has ended it yet.
+type EndReason uint8
+
+// The reasons, as stored in sessions.end_reason.
+const (
+	EndInactivity   EndReason = iota // "inactivity"
+	EndLoggedOut                     // "logged_out"
+	EndBackgrounded                  // "backgrounded"
+	EndRecording                     // "recording_disabled"
+	EndCap                           // "cap"
+)
+
+// String gives the stored spelling.
+func (r EndReason) String() string {
+	return [...]string{"inactivity", "logged_out", "backgrounded", "recording_disabled", "cap"}[r]
+}
+
+// SliceRow is the part of a session that shows one local date (SEMANTICS.md
+// 6.2). A date need not be one run of time (St John's, 2010-11-06): Runs holds
+// each, half-open, whole seconds UTC, in order.
+type SliceRow struct {
+	Session       [16]byte
+	Network       string
+	User          string
+	Device        string
+	Class         DeviceClass
+	Flags         EventFlags
+	Zone          string
+	Date          int32 // days since 1970-01-01, the local date
+	Runs          [][2]int64
+	Seconds       int32 // total of Runs
+	SessionStart  int64 // ms, of the session
+	ContinuesFrom bool  // the session began on an earlier date: not counted again
+	ContinuesTo   bool
+	Deleted       bool
+}
+
+// RejectRow keeps a record that could not be taken (I7).
+type RejectRow struct {
+	Offset      int64
+	Reason      Reason
+	Field       string
+	Detail      string // sentence for a person: what is wrong and the remedy
+	Key         []byte
+	Raw         []byte // at most 64 KB
+	RawBytes    uint32 // length before the cut
+	TimestampMs int64  // the record's
+	File        string // from replay's headers, if any
+	Line        uint64 // 1-based, 0 if none
+}
+
+// LedgerRow accounts for the offsets [Block, Block+Size) as far as Next.
+// Accepted + Duplicate + ΣNotRecorded + ΣRejected + ΣSkipped = min(Next, Block+Size) − Block.
+type LedgerRow struct {
+	Block       int64
+	Size        int32
+	Next        int64 // read up to here, exclusive; at most Block+Size
+	Accepted    uint32
+	Duplicate   uint32
+	Conflicts   uint32            // duplicates with other content; a part of Duplicate
+	NotRecorded map[string]uint32 // by reason: recording_disabled, …
+	Rejected    map[string]uint32 // by Reason
+	Skipped     map[string]uint32 // control, aborted, compacted
+}
+
+// ProgressRow is the watermark of one network on one partition at Next.
+type ProgressRow struct {
+	Network     string
+	WatermarkMs int64
+}
+
+// UserRow is what the directory knows of a user at Next.
+type UserRow struct {
+	Network string
+	User    string
+	Zone    string // "" if none is on record
+	Name    string
+}
+
+// SettingRow is a control record that was applied: history by (partition, offset).
+type SettingRow struct {
+	Offset  int64
+	Control Control
+}
+
+// UserFactRow is a fact about a user that was applied: history by (partition, offset).
+type UserFactRow struct {
+	Offset  int64
+	Network string
+	User    string
+	Zone    string
+	Name    string
+}
+
+// StoredEvent is an accepted event read back: what sessionizing and the
+// recognition of repeats need.
+type StoredEvent struct {
+	Offset  int64
+	Network string
+	User    string
+	Device  string
+	Source  string
+	ID      string
+	TimeMs  int64
+	Kind    Kind
+	Class   DeviceClass
+	Flags   EventFlags
+	GapMs   int32
+	Period  uint16
+	Zone    string
+	Content uint64 // ContentHash of the event, for conflicts
+}
+
+// EventsWindow asks for one user's events in [FromMs, ToMs], both inclusive.
+type EventsWindow struct {
+	Network string
+	User    string
+	FromMs  int64
+	ToMs    int64
+}
+
+// EventsQuery asks for the stored events of a partition below an offset.
+type EventsQuery struct {
+	Epoch       uint16
+	Partition   int32
+	BelowOffset int64
+	Windows     []EventsWindow
+}
+
+// ColdState is what storage knows of a partition below an offset, for a start
+// without a checkpoint (ARCHITECTURE.md section 4.8).
+type ColdState struct {
+	Networks []ColdNetwork
+	Settings []SettingRow  // per network the newest below the offset
+	Facts    []UserFactRow // per user the newest below the offset
+}
+
+// ColdNetwork gives the extent of a network's stored events on the partition.
+type ColdNetwork struct {
+	Network     string
+	GreatestMs  int64 // of all stored events, whatever their offset
+	WatermarkMs int64 // greatest stored time below the offset; minInt64 if none
+}
+
+// PartitionStatus is a worker's report on a partition that it owns. It is
+// about the present, not a function of the log.
+type PartitionStatus struct {
+	Topic        string
+	Epoch        uint16
+	Partition    int32
+	Worker       string
+	Next         int64 // flushed up to here
+	Published    int64 // every changed session is written up to here
+	Committed    int64 // checkpoint committed
+	LogEnd       int64 // last stable offset at the last fetch
+	CaughtUpMs   int64 // wall clock of the last fetch that was empty at the end; 0 if behind
+	CheckpointMs int64 // wall clock of the last checkpoint
+	OpenSessions int64
+	HorizonMs    map[string]int64 // by network: B
+	UpdatedMs    int64
+	OutOfOrderMs int64 // out_of_orderness in force
+	Released     bool  // the worker let the partition go
+}
