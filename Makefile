@@ -1,0 +1,150 @@
+# Daybook. `make` alone lists the targets. Everything works in a fresh clone
+# with Go and npm; what is missing is named together with its remedy.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+GO            ?= go
+NPM           ?= npm
+GO_MIN        := 1.26
+# Tools live in the clone, not in the user's GOPATH: two projects may pin
+# different versions.
+TOOLS         := $(CURDIR)/.tools/bin
+LINT_VERSION  := v2.15.0
+LINT          := $(TOOLS)/golangci-lint-$(LINT_VERSION)
+VULN_VERSION  := v1.9.0
+VULN          := $(TOOLS)/govulncheck-$(VULN_VERSION)
+
+VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS       := -s -w -X main.version=$(VERSION)
+ENGINE        := clickhouse/engine
+# npm packages that only tests need: one folder a lock file.
+NPM_TESTS     := $(shell find cmd pipeline clickhouse schemas -path '*/testdata/*' -name package-lock.json -not -path '*/node_modules/*' -printf '%h\n' 2>/dev/null)
+CHROMIUM      := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome || true)
+
+# Arguments that a caller may give.
+DATA          ?= .daybook
+TESTFLAGS     ?=
+BENCHTIME     ?= 1s
+PKG           ?= ./...
+
+export CGO_ENABLED ?= 0
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: need-go engine ## make bin/daybook, fetching the engine if it is missing
+	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/daybook ./cmd/daybook
+	@echo "built bin/daybook ($(VERSION))"
+
+.PHONY: engine
+engine: $(ENGINE)/node_modules/.package-lock.json ## fetch the embedded ClickHouse engine (npm)
+
+# --ignore-scripts: the packages bring a library, nothing of theirs is run.
+$(ENGINE)/node_modules/.package-lock.json: $(ENGINE)/package-lock.json | need-npm
+	@echo "fetching the embedded engine (about 550 MB on disk, once)"
+	@cd $(ENGINE) && $(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: npm-tests
+npm-tests: $(NPM_TESTS:%=%/node_modules/.package-lock.json)
+
+%/node_modules/.package-lock.json: %/package-lock.json | need-npm
+	@cd $* && $(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: run
+run: build ## start everything on this machine with a sample log
+	@bin/daybook dev --data $(DATA) --sample
+
+.PHONY: test
+test: need-go engine npm-tests ## run the whole suite (at most 10 minutes on two cores)
+	@$(MAKE) browser-note
+	@$(GO) test -timeout 10m $(TESTFLAGS) $(PKG)
+	@$(MAKE) browser-note
+
+# go test hides what a passing package prints, so the note is made here. With
+# REQUIRE_CHROMIUM set (.ci/run) a missing browser is a failure.
+.PHONY: browser-note
+browser-note:
+ifeq ($(CHROMIUM),)
+	@echo "browser tests not run: chromium missing"
+	@echo "  remedy: install chromium (Debian: apt-get install chromium) and run make test again"
+	@test -z "$${REQUIRE_CHROMIUM:-}"
+endif
+
+.PHONY: check
+check: fmt-check vet lint arrows vuln ## format, vet, lint, import arrows, modules, known vulnerabilities
+	@$(GO) mod verify
+	@echo "check: ok"
+
+.PHONY: fmt
+fmt: $(LINT) ## format the code
+	@$(LINT) fmt
+
+.PHONY: fmt-check
+fmt-check: $(LINT)
+	@$(LINT) fmt --diff
+
+.PHONY: vet
+vet: need-go
+	@$(GO) vet ./...
+
+.PHONY: lint
+lint: $(LINT) ## run golangci-lint
+	@$(LINT) run --timeout 10m
+
+.PHONY: arrows
+arrows: $(LINT) ## prove that the import rules fire
+	@.ci/arrows $(LINT)
+
+.PHONY: vuln
+vuln: $(VULN) ## look for known vulnerabilities, if their database can be reached
+	@.ci/vuln $(VULN)
+
+.PHONY: bench
+bench: need-go engine ## measure decode, stages, end to end, next to the engine's own ingest
+	@.ci/bench $(BENCHTIME)
+
+.PHONY: golden
+golden: need-go engine npm-tests ## rewrite the golden files; review them by reading
+	@$(GO) test $$(grep -rlE 'flag\.Bool\("update"' --include='*_test.go' cmd pipeline clickhouse schemas | xargs -rn1 dirname | sort -u | sed 's|^|./|') -update
+	@git status --short
+
+.PHONY: fresh
+fresh: ## time make run and make test in a new clone with empty caches
+	@.ci/fresh
+
+.PHONY: deskdrop
+deskdrop: build ## check the four Deskdrop numbers; DATA=…/users_interactions.csv.zip
+	@test -f "$(DATA)" || { echo "give the file: make deskdrop DATA=…/users_interactions.csv.zip (it is not part of the project)"; exit 2; }
+	@DESKDROP="$$(realpath $(DATA))" $(GO) test ./cmd/daybook -run '^TestDeskdrop$$' -count=1 -v -timeout 20m
+
+.PHONY: clean
+clean: ## remove what was built, the engine and the tools; not your data
+	@rm -rf bin .tools .cache $(ENGINE)/node_modules $(NPM_TESTS:%=%/node_modules)
+
+$(LINT): | need-go
+	@mkdir -p $(TOOLS)
+	@echo "installing golangci-lint $(LINT_VERSION)"
+	@GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	@mv $(TOOLS)/golangci-lint $@
+
+$(VULN): | need-go
+	@mkdir -p $(TOOLS)
+	@GOBIN=$(TOOLS) $(GO) install golang.org/x/vuln/cmd/govulncheck@$(VULN_VERSION)
+	@mv $(TOOLS)/govulncheck $@
+
+.PHONY: need-go
+need-go:
+	@command -v $(GO) >/dev/null || { echo "missing: go. Remedy: install Go $(GO_MIN) or newer (https://go.dev/dl/)"; exit 1; }
+	@have=$$(GOTOOLCHAIN=local $(GO) env GOVERSION 2>/dev/null || $(GO) version | awk '{print $$3}'); have=$${have#go}; \
+	printf '%s\n%s\n' '$(GO_MIN)' "$$have" | sort -VC || { echo "go is $$have, Daybook needs $(GO_MIN) or newer. Remedy: install it (https://go.dev/dl/)"; exit 1; }
+
+.PHONY: need-npm
+need-npm:
+	@command -v $(NPM) >/dev/null || { echo "missing: npm, which fetches the embedded ClickHouse engine. Remedy: install Node.js with npm (https://nodejs.org/)"; exit 1; }
