@@ -1,0 +1,128 @@
+package query
+
+import (
+	"context"
+	"iter"
+)
+
+// UserDays asks for one user's active days: view daily_users. It is the day
+// list of the activity record and the daily rollup of a user.
+type UserDays struct {
+	Network string // required
+	User    string // required
+	From    Date   // inclusive
+	To      Date   // inclusive
+	Oldest  bool   // ascending by date; the default is newest first
+	After   *Date  // cursor: the last date of the page before, nil at the start
+	Limit   int    // 1 to All
+}
+
+// UserDay is one local day of one user. Seconds.
+type UserDay struct {
+	Date      Date   `json:"date"`
+	Sessions  uint64 `json:"sessions"`   // that began on this day
+	DurationS int64  `json:"duration_s"` // sum of the day's slices
+	ActiveS   int64  `json:"active_s"`   // union: time with at least one session
+	OverlapS  int64  `json:"overlap_s"`  // sum less union
+	MobileS   int64  `json:"mobile_s"`
+	WebS      int64  `json:"web_s"`
+}
+
+// Run streams the days.
+func (q UserDays) Run(ctx context.Context, db Querier) iter.Seq2[UserDay, error] {
+	return run(ctx, db, q.SQL, func(r Rows, d *UserDay) error {
+		return r.Scan((*int32)(&d.Date), &d.Sessions, &d.DurationS, &d.ActiveS, &d.OverlapS, &d.MobileS, &d.WebS)
+	})
+}
+
+// SQL gives the statement.
+func (q UserDays) SQL() (Statement, error) {
+	if err := q.check(); err != nil {
+		return Statement{}, err
+	}
+	order, cursor := "DESC", " AND date < toDate({after:Int32})"
+	if q.Oldest {
+		order, cursor = "ASC", " AND date > toDate({after:Int32})"
+	}
+	st := Statement{
+		Text: "SELECT toInt32(date) AS day, sessions, toInt64(duration_s), toInt64(active_s), toInt64(overlap_s), toInt64(mobile_s), toInt64(web_s)\n" +
+			"FROM daily_users\n" +
+			"WHERE network_id = {network:String} AND user_id = {user:String}" +
+			" AND date BETWEEN toDate({from:Int32}) AND toDate({to:Int32})",
+		Args: []Arg{
+			{"network", q.Network}, {"user", q.User}, {"from", int32(q.From)}, {"to", int32(q.To)}, {"limit", int64(q.Limit)},
+		},
+	}
+	if q.After != nil {
+		st.Text += cursor
+		st.Args = append(st.Args, Arg{"after", int32(*q.After)})
+	}
+	st.Text += "\nORDER BY date " + order + "\nLIMIT {limit:Int64}"
+	return st, nil
+}
+
+func (q UserDays) check() error {
+	switch {
+	case q.Network == "":
+		return ErrNoNetwork
+	case q.User == "":
+		return ErrNoUser
+	}
+	return checkLimit(q.Limit)
+}
+
+// NetworkDays asks for the daily rollup of a network: view daily_networks.
+type NetworkDays struct {
+	Network string // required
+	From    Date   // inclusive
+	To      Date   // inclusive
+	Newest  bool   // descending by date; the default is oldest first
+	After   *Date  // cursor: the last date of the page before
+	Limit   int    // 1 to All
+}
+
+// NetworkDay is one date of a network: the sum over its users of their local
+// days with that date. Seconds.
+type NetworkDay struct {
+	Date      Date   `json:"date"`
+	Users     uint64 `json:"users"` // with any session time or session on the day
+	Sessions  uint64 `json:"sessions"`
+	DurationS int64  `json:"duration_s"`
+	ActiveS   int64  `json:"active_s"` // sum over users of their unions
+	OverlapS  int64  `json:"overlap_s"`
+	MobileS   int64  `json:"mobile_s"`
+	WebS      int64  `json:"web_s"`
+}
+
+// Run streams the days.
+func (q NetworkDays) Run(ctx context.Context, db Querier) iter.Seq2[NetworkDay, error] {
+	return run(ctx, db, q.SQL, func(r Rows, d *NetworkDay) error {
+		return r.Scan((*int32)(&d.Date), &d.Users, &d.Sessions, &d.DurationS, &d.ActiveS, &d.OverlapS, &d.MobileS, &d.WebS)
+	})
+}
+
+// SQL gives the statement.
+func (q NetworkDays) SQL() (Statement, error) {
+	if q.Network == "" {
+		return Statement{}, ErrNoNetwork
+	}
+	if err := checkLimit(q.Limit); err != nil {
+		return Statement{}, err
+	}
+	order, cursor := "ASC", " AND date > toDate({after:Int32})"
+	if q.Newest {
+		order, cursor = "DESC", " AND date < toDate({after:Int32})"
+	}
+	st := Statement{
+		Text: "SELECT toInt32(date) AS day, users, sessions, toInt64(duration_s), toInt64(active_s), toInt64(overlap_s), toInt64(mobile_s), toInt64(web_s)\n" +
+			"FROM daily_networks\n" +
+			"WHERE network_id = {network:String} AND date BETWEEN toDate({from:Int32}) AND toDate({to:Int32})",
+		Args: []Arg{{"network", q.Network}, {"from", int32(q.From)}, {"to", int32(q.To)}, {"limit", int64(q.Limit)}},
+	}
+	if q.After != nil {
+		st.Text += cursor
+		st.Args = append(st.Args, Arg{"after", int32(*q.After)})
+	}
+	st.Text += "\nORDER BY date " + order + "\nLIMIT {limit:Int64}"
+	return st, nil
+}

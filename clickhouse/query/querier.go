@@ -1,0 +1,98 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"iter"
+)
+
+// ErrNoNetwork is returned by a question that names no network: an answer
+// would cross tenants.
+var ErrNoNetwork = errors.New("run query: no network named")
+
+// ErrNoUser is returned by a question about one user that names none.
+var ErrNoUser = errors.New("run query: no user named")
+
+// ErrBadLimit is returned if a list's limit is not between 1 and All.
+var ErrBadLimit = errors.New("run query: limit out of range")
+
+// All is the limit of a list that is meant to be whole, such as an export. It
+// is a bound all the same: nothing here is unbounded.
+const All = 1_000_000_000
+
+// Arg is a bound parameter: {Name:Type} in the text.
+type Arg struct {
+	Name  string
+	Value any // string, integer, bool, time.Time, or a slice of these
+}
+
+// Statement is SQL text with its bound parameters.
+type Statement struct {
+	Text string
+	Args []Arg
+}
+
+// Rows is an answer that is read row by row. Close ends the query early.
+type Rows interface {
+	Next() bool
+	Scan(dest ...any) error
+	Err() error
+	Close() error
+}
+
+// Querier runs statements that read. *clickhouse.Store is one.
+type Querier interface {
+	Query(ctx context.Context, st Statement) (Rows, error)
+}
+
+// run streams the rows of a question. scan reads one row.
+func run[T any](ctx context.Context, db Querier, sql func() (Statement, error), scan func(Rows, *T) error) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var zero T
+		st, err := sql()
+		if err != nil {
+			yield(zero, err)
+			return
+		}
+		// Leaving the loop early must end the query, not drain its answer:
+		// clickhouse-go reads an unread result to its end on Close.
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		rows, err := db.Query(ctx, st)
+		if err != nil {
+			yield(zero, err)
+			return
+		}
+		stopped := false
+		defer func() {
+			cancel()
+			if err := rows.Close(); err != nil && !stopped {
+				yield(zero, err)
+			}
+		}()
+		for rows.Next() {
+			var row T
+			if err := scan(rows, &row); err != nil {
+				stopped = true
+				yield(zero, err)
+				return
+			}
+			if !yield(row, nil) {
+				stopped = true
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			stopped = true
+			yield(zero, err)
+		}
+	}
+}
+
+// checkLimit refuses a list without a bound.
+func checkLimit(limit int) error {
+	if limit < 1 || limit > All {
+		return ErrBadLimit
+	}
+	return nil
+}
