@@ -1,0 +1,96 @@
+package schemas
+
+// DefaultSource is the source of an event that names none.
+const DefaultSource = "unknown"
+
+// Decoder reads records of the events topic (INTERFACES.md section 6): flat
+// Daybook JSON, or a CloudEvent 1.0 in structured mode, known by a member
+// `specversion`. It allocates nothing once its buffers have grown to the batches
+// that it sees. The zero value is ready. One goroutine owns it.
+//
+// What is examined, in this order; the first fault is the verdict:
+//
+//  1. the size, and whether there is anything at all;
+//  2. the JSON, byte by byte: NotJSON, InvalidUTF8, DuplicateKey, TooDeep,
+//     whichever comes first in the record;
+//  3. the types of the known fields, in the order of the record: WrongType;
+//  4. the rest in the order of the reasons: BadCloudEvent, id, network, user,
+//     time, received, device.class.
+//
+// Names match case-sensitively; null counts as absent; so does "" for source,
+// type, device.id and device.class.
+//
+// Unknown members are kept in Props, behind the members of `props`. One of the
+// outer object keeps its name, one of device, content or context gets that
+// object's name and a dot before its own. A name that props has already is
+// dropped: what the producer put into props wins.
+//
+// Of a CloudEvent, id, source, type and time are the attributes, subject is the
+// user and the extension tenant (or network) the network; the extensions device
+// and deviceclass win over data.device. data may be absent; if present it is an
+// object with category, action, label, device, content, context, props and
+// received; its other members go to Props, before unknown extensions.
+// datacontenttype and dataschema are accepted and not kept.
+type Decoder struct {
+	// MaxBytes is the longest record taken; 0 means MaxEventBytes.
+	MaxBytes int
+
+	scan   scanner
+	extras []extra
+	consts []byte // DefaultSource and TypeActivity; never written again
+}
+
+// extra is an unknown member: its name in Props is prefix and its own name.
+type extra struct {
+	prefix string
+	at     int // index in the scanner's members
+}
+
+// Reset makes every event that was decoded since the last Reset invalid, and
+// their memory free for those that follow. What the decoder keeps is bounded by
+// the largest batch between two calls.
+func (d *Decoder) Reset() {
+	d.scan.arena = d.scan.arena[:0]
+}
+
+// constants gives the bytes that stand for an absent source and type.
+func (d *Decoder) constants() []byte {
+	if d.consts == nil {
+		d.consts = []byte(DefaultSource + TypeActivity)
+	}
+	return d.consts
+}
+
+// Decode reads raw into ev and gives the verdict; the zero Reject means that ev
+// is an event. Otherwise ev holds what could be read: nothing if the JSON is at
+// fault. ev aliases raw and the decoder until Reset.
+func (d *Decoder) Decode(raw []byte, ev *Event) Reject {
+	*ev = Event{}
+	limit := d.MaxBytes
+	if limit <= 0 {
+		limit = MaxEventBytes
+	}
+	if len(raw) > limit {
+		return Reject{Reason: TooLarge, Remedy: remedySize}
+	}
+	s := &d.scan
+	s.raw, s.members, s.open = raw, s.members[:0], s.open[:0]
+	s.count, s.fault = 0, Reject{}
+	d.extras = d.extras[:0]
+
+	i := s.space(0)
+	if i == len(raw) {
+		return Reject{Reason: Empty, Remedy: remedyEmpty}
+	}
+	if raw[i] != '{' {
+		return Reject{Reason: NotJSON, Remedy: remedyJSON}
+	}
+	if i = s.object(i+1, 1, true); i < 0 {
+		return s.fault
+	}
+	if s.space(i) != len(raw) {
+		return Reject{Reason: NotJSON, Remedy: remedyTrailing}
+	}
+	m := mapper{d: d, ev: ev, props: -1}
+	return m.event()
+}

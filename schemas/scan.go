@@ -1,0 +1,439 @@
+package schemas
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+	"unicode/utf8"
+)
+
+// The scanner reads one JSON value strictly (RFC 8259 with the rules of I-JSON:
+// valid UTF-8, no lone surrogate, no key twice) and notes the members of the
+// outer objects for the mapper. It knows nothing of events.
+
+// Limits of the scanner (TRUST.md section 3).
+const (
+	MaxDepth      = 32   // of nested objects and arrays, the record's own object included
+	MaxProperties = 1000 // names in a record, at all depths together
+)
+
+// mappedDepth is how deep the mapper looks: data.device.id of a CloudEvent.
+const mappedDepth = 3
+
+// kind is the JSON type of a value.
+type kind uint8
+
+const (
+	kindNull kind = iota
+	kindBool
+	kindNumber
+	kindString
+	kindObject
+	kindArray
+)
+
+// member is one name and value of an object that the mapper may look at.
+type member struct {
+	name    []byte // without escapes
+	from    int    // raw[from:to] is the name in quotes, the colon and the value
+	val     int    // raw[val:to] is the value
+	to      int
+	next    int // index in members of the next member of the same object
+	kind    kind
+	escaped bool // a string that holds escapes
+}
+
+// scanner is the state of one scan. Its slices are reused from record to record.
+type scanner struct {
+	raw     []byte
+	members []member // of objects down to mappedDepth, depth first
+	open    []name   // names of the objects that are open, innermost last
+	arena   []byte   // bytes that could not alias a record
+	count   int      // names so far
+	fault   Reject
+}
+
+// name is a name within an open object, with a signature that is unequal for
+// most unequal names.
+type name struct {
+	sig  uint64
+	text []byte
+}
+
+func (s *scanner) fail(reason Reason, remedy string) int {
+	s.fault = Reject{Reason: reason, Remedy: remedy}
+	return -1
+}
+
+// at gives the byte at i, or NUL past the end, which no grammar rule takes.
+func (s *scanner) at(i int) byte {
+	if i < len(s.raw) {
+		return s.raw[i]
+	}
+	return 0
+}
+
+func (s *scanner) space(i int) int {
+	for i < len(s.raw) {
+		if c := s.raw[i]; c > ' ' || c != ' ' && c != '\n' && c != '\t' && c != '\r' {
+			return i
+		}
+		i++
+	}
+	return i
+}
+
+// value scans the value at i, where no space is, and gives its end or -1.
+// noted says that members of an object are to be noted.
+func (s *scanner) value(i, depth int, noted bool) (end int, k kind, escaped bool) {
+	switch c := s.at(i); c {
+	case '"':
+		end, escaped = s.str(i + 1)
+		return end, kindString, escaped
+	case '{':
+		return s.object(i+1, depth+1, noted), kindObject, false
+	case '[':
+		return s.array(i+1, depth+1), kindArray, false
+	case 't':
+		return s.word(i, "true"), kindBool, false
+	case 'f':
+		return s.word(i, "false"), kindBool, false
+	case 'n':
+		return s.word(i, "null"), kindNull, false
+	default:
+		return s.number(i), kindNumber, false
+	}
+}
+
+func (s *scanner) word(i int, word string) int {
+	if len(s.raw)-i < len(word) || string(s.raw[i:i+len(word)]) != word {
+		return s.fail(NotJSON, remedyJSON)
+	}
+	return i + len(word)
+}
+
+func (s *scanner) number(i int) int {
+	if s.at(i) == '-' {
+		i++
+	}
+	if s.at(i) == '0' {
+		i++
+	} else if i = s.digits(i); i < 0 {
+		return i
+	}
+	if s.at(i) == '.' {
+		if i = s.digits(i + 1); i < 0 {
+			return i
+		}
+	}
+	if s.at(i)|0x20 == 'e' {
+		i++
+		if c := s.at(i); c == '+' || c == '-' {
+			i++
+		}
+		i = s.digits(i)
+	}
+	return i
+}
+
+// digits scans one digit or more.
+func (s *scanner) digits(i int) int {
+	from := i
+	for i < len(s.raw) && s.raw[i]-'0' <= 9 {
+		i++
+	}
+	if i == from {
+		return s.fail(NotJSON, remedyJSON)
+	}
+	return i
+}
+
+func (s *scanner) array(i, depth int) int {
+	if depth > MaxDepth {
+		return s.fail(TooDeep, remedyDepth)
+	}
+	if i = s.space(i); s.at(i) == ']' {
+		return i + 1
+	}
+	for {
+		if i, _, _ = s.value(s.space(i), depth, false); i < 0 {
+			return i
+		}
+		i = s.space(i)
+		switch s.at(i) {
+		case ',':
+			i++
+		case ']':
+			return i + 1
+		default:
+			return s.fail(NotJSON, remedyJSON)
+		}
+	}
+}
+
+func (s *scanner) object(i, depth int, noted bool) int {
+	if depth > MaxDepth {
+		return s.fail(TooDeep, remedyDepth)
+	}
+	if i = s.space(i); s.at(i) == '}' {
+		return i + 1
+	}
+	noted = noted && depth <= mappedDepth
+	base := len(s.open)
+	var seen uint64 // bit n: a name whose signature hashes to n
+	for {
+		from := i
+		text, i2 := s.name(i)
+		if i2 < 0 {
+			return i2
+		}
+		sig := signature(text)
+		bit := uint64(1) << (sig * 0x9e3779b97f4a7c15 >> 58)
+		if seen&bit != 0 && s.repeated(base, sig, text) {
+			return s.fail(DuplicateKey, remedyDuplicate)
+		}
+		seen |= bit
+		s.open = append(s.open, name{sig, text})
+		if s.count++; s.count > MaxProperties {
+			return s.fail(TooDeep, remedyProperties)
+		}
+		if i = s.member(member{name: text, from: from, val: i2}, depth, noted); i < 0 {
+			return i
+		}
+		if s.at(i) == '}' {
+			s.open = s.open[:base]
+			return i + 1
+		}
+		i = s.space(i + 1)
+	}
+}
+
+// member scans the value of m and what separates it from the next member, and
+// gives the place of the comma or the closing brace.
+func (s *scanner) member(m member, depth int, noted bool) (end int) {
+	at := len(s.members)
+	if noted {
+		s.members = append(s.members, m)
+	}
+	end, k, escaped := s.value(m.val, depth, noted)
+	if end < 0 {
+		return end
+	}
+	if noted {
+		p := &s.members[at]
+		p.to, p.next, p.kind, p.escaped = end, len(s.members), k, escaped
+	}
+	c := s.at(end)
+	if c <= ' ' {
+		end = s.space(end)
+		c = s.at(end)
+	}
+	if c != ',' && c != '}' {
+		return s.fail(NotJSON, remedyJSON)
+	}
+	return end
+}
+
+// name scans a name at i with its colon and gives the place of the value.
+func (s *scanner) name(i int) (text []byte, val int) {
+	if s.at(i) != '"' {
+		return nil, s.fail(NotJSON, remedyJSON)
+	}
+	end, escaped := s.str(i + 1)
+	if end < 0 {
+		return nil, end
+	}
+	text = s.raw[i+1 : end-1]
+	if escaped {
+		text = s.unescape(text)
+	}
+	if end = s.space(end); s.at(end) != ':' {
+		return nil, s.fail(NotJSON, remedyJSON)
+	}
+	if end++; s.at(end) <= ' ' {
+		end = s.space(end)
+	}
+	return text, end
+}
+
+// repeated looks for text among the names of the innermost open object. It is
+// reached only when the signatures' bits meet, and looks at no more than
+// MaxProperties names.
+func (s *scanner) repeated(base int, sig uint64, text []byte) bool {
+	for i := range s.open[base:] {
+		if n := &s.open[base+i]; n.sig == sig && bytes.Equal(n.text, text) {
+			return true
+		}
+	}
+	return false
+}
+
+// signature packs the last seven bytes and the length of a name.
+func signature(text []byte) uint64 {
+	sig := uint64(len(text)) << 56
+	if len(text) >= 8 {
+		return sig ^ binary.LittleEndian.Uint64(text[len(text)-8:])
+	}
+	for i, c := range text {
+		sig ^= uint64(c) << (8 * i)
+	}
+	return sig
+}
+
+// str scans a string from behind its opening quote and gives the place behind
+// the closing one.
+func (s *scanner) str(i int) (end int, escaped bool) {
+	from, ascii := i, true
+	for {
+		i = plain(s.raw, i)
+		c := s.at(i)
+		switch {
+		case c == '"':
+			if !ascii && !utf8.Valid(s.raw[from:i]) {
+				return s.fail(InvalidUTF8, remedyUTF8), false
+			}
+			return i + 1, escaped
+		case c == '\\':
+			escaped = true
+			if i = s.escape(i + 1); i < 0 {
+				return i, false
+			}
+		case c >= utf8.RuneSelf:
+			ascii = false
+			for i++; s.at(i) >= utf8.RuneSelf; i++ {
+			}
+		case c == 0 && i < len(s.raw):
+			return s.fail(InvalidUTF8, remedyNUL), false
+		default:
+			return s.fail(NotJSON, remedyJSON), false
+		}
+	}
+}
+
+// plain gives the place of the first byte from i on that is no printable ASCII,
+// or a quote or a backslash. It takes eight bytes a step: a byte's top bit is
+// set in stop if the byte is one of those; borrows can set more above the lowest
+// one, which is the only one that counts.
+func plain(raw []byte, i int) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(raw); i += 8 {
+		x := binary.LittleEndian.Uint64(raw[i:])
+		stop := (x | (x - ones*' ') | ((x ^ ones*'"') - ones) | ((x ^ ones*'\\') - ones)) & tops
+		if stop != 0 {
+			return i + bits.TrailingZeros64(stop)/8
+		}
+	}
+	for i < len(raw) {
+		if c := raw[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			return i
+		}
+		i++
+	}
+	return i
+}
+
+// escape checks an escape from behind its backslash and gives its end.
+func (s *scanner) escape(i int) int {
+	switch s.at(i) {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return i + 1
+	case 'u':
+	default:
+		return s.fail(NotJSON, remedyJSON)
+	}
+	unit := s.hex4(i + 1)
+	switch {
+	case unit < 0:
+		return s.fail(NotJSON, remedyJSON)
+	case unit == 0:
+		return s.fail(InvalidUTF8, remedyNUL)
+	case unit&0xfc00 == 0xdc00:
+		return s.fail(InvalidUTF8, remedySurrogate)
+	case unit&0xfc00 != 0xd800:
+		return i + 5
+	}
+	if s.at(i+5) != '\\' || s.at(i+6) != 'u' {
+		return s.fail(InvalidUTF8, remedySurrogate)
+	}
+	low := s.hex4(i + 7)
+	if low < 0 {
+		return s.fail(NotJSON, remedyJSON)
+	}
+	if low&0xfc00 != 0xdc00 {
+		return s.fail(InvalidUTF8, remedySurrogate)
+	}
+	return i + 11
+}
+
+// hex4 reads four hexadecimal digits, or gives -1.
+func (s *scanner) hex4(i int) int {
+	unit := 0
+	for j := i; j < i+4; j++ {
+		digit := hexValue(s.at(j))
+		if digit < 0 {
+			return -1
+		}
+		unit = unit<<4 | digit
+	}
+	return unit
+}
+
+func hexValue(c byte) int {
+	switch {
+	case c >= '0' && c <= '9':
+		return int(c - '0')
+	case c|0x20 >= 'a' && c|0x20 <= 'f':
+		return int(c|0x20-'a') + 10
+	}
+	return -1
+}
+
+// unescape copies text, whose escapes were checked, into the arena without
+// them.
+func (s *scanner) unescape(text []byte) []byte {
+	from := len(s.arena)
+	for i := 0; i < len(text); {
+		if text[i] != '\\' {
+			plainEnd := i + bytes.IndexByte(text[i:], '\\')
+			if plainEnd < i {
+				plainEnd = len(text)
+			}
+			s.arena = append(s.arena, text[i:plainEnd]...)
+			i = plainEnd
+			continue
+		}
+		if text[i+1] != 'u' {
+			s.arena = append(s.arena, unescaped(text[i+1]))
+			i += 2
+			continue
+		}
+		r := rune(hexUnit(text[i+2:]))
+		i += 6
+		if r&0xfc00 == 0xd800 {
+			r = (r&0x3ff)<<10 + rune(hexUnit(text[i+2:])&0x3ff) + 0x10000
+			i += 6
+		}
+		s.arena = utf8.AppendRune(s.arena, r)
+	}
+	return s.arena[from:len(s.arena):len(s.arena)]
+}
+
+func unescaped(c byte) byte {
+	switch c {
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	}
+	return c
+}
+
+func hexUnit(text []byte) int {
+	return hexValue(text[0])<<12 | hexValue(text[1])<<8 | hexValue(text[2])<<4 | hexValue(text[3])
+}
