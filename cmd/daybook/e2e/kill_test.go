@@ -1,0 +1,108 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// tables says what the tables hold in a form that two installations can be
+// compared by: rows, sums, and a hash over everything that is a function of
+// the log's set of events. Offsets, versions and received times are not.
+func (d *instance) tables(network string) map[string]string {
+	d.t.Helper()
+	got := make(map[string]string)
+	for table, columns := range map[string]string{
+		"events":         "count(), groupBitXor(cityHash64(user_id, event_id, source, time, type, category, action, label, device_id, device_class, content_id))",
+		"sessions":       "count(), sum(duration_s), groupBitXor(cityHash64(user_id, device_id, device_class, session_id, started_at, ended_at, duration_s, end_reason, events, zone))",
+		"session_days":   "count(), sum(duration_s), groupBitXor(cityHash64(user_id, date, session_id, device_class, started_at, ended_at, duration_s))",
+		"daily_users":    "count(), sum(duration_s), groupBitXor(cityHash64(user_id, date, sessions, duration_s, active_s, overlap_s))",
+		"daily_networks": "count(), sum(duration_s), groupBitXor(cityHash64(date, users, sessions, duration_s, active_s))",
+	} {
+		rows := d.sql(fmt.Sprintf("SELECT %s FROM daybook.%s WHERE network_id = '%s'", columns, table, network))
+		got[table] = strings.Join(rows[0], " ")
+	}
+	return got
+}
+
+// killDuringReplay starts a replay of a file and sends SIGKILL to every
+// process, the replay's too, as soon as so many events are stored.
+func killDuringReplay(d *instance, events int64, args ...string) {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+	defer cancel()
+	replay := d.command(ctx, args...)
+	var out bytes.Buffer
+	replay.Stdout, replay.Stderr = &out, &out
+	if err := replay.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- replay.Wait() }()
+	d.await("the replay to be half way", func() bool {
+		select {
+		case err := <-ended:
+			d.t.Fatalf("replay ended before it was killed: %v\n%s", err, &out)
+		default:
+		}
+		return d.number("SELECT count() FROM daybook.events") >= events
+	})
+	d.kill()
+	_ = replay.Process.Kill()
+	<-ended
+}
+
+// generated makes a file of so many events with `daybook generate`.
+func generated(t *testing.T, d *instance, events int) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "events.ndjson")
+	d.run(0, "generate", "--seed", "7", "--events", fmt.Sprint(events), "--networks", "1", "--users", "200", "--days", "3", "--out", file)
+	if info, err := os.Stat(file); err != nil || info.Size() == 0 {
+		t.Fatalf("generate wrote nothing: %v", err)
+	}
+	return file
+}
+
+// SIGKILL of dev and its engine in the middle of a replay, again and again;
+// then a restart and the same replay once more: the tables equal those of an
+// installation that nothing ever happened to (P2, P4, P5).
+func TestKill_LeavesTheTablesOfAnUndisturbedRun(t *testing.T) {
+	const events = 20_000
+	calm := startDev(t, t.TempDir())
+	file := generated(t, calm, events)
+	// A name of our own instead of the generator's networks, with one id space.
+	replay := []string{"replay", file, "--network", "net", "--source", "test"}
+	calm.run(0, append(replay, "--wait")...)
+	want := calm.tables("net")
+	calm.run(0, append(replay, "--wait")...)
+	if diff := cmp.Diff(want, calm.tables("net")); diff != "" {
+		t.Errorf("tables after a second replay (-once +twice):\n%s", diff)
+	}
+	stored := calm.number("SELECT count() FROM daybook.events")
+	calm.stop()
+
+	data := t.TempDir()
+	for _, part := range []int64{1, 2, 3} {
+		d := startDev(t, data)
+		killDuringReplay(d, stored*part/5, append(replay, "--rate", "8000")...)
+	}
+	d := startDev(t, data)
+	d.run(0, append(replay, "--wait")...)
+	if diff := cmp.Diff(want, d.tables("net")); diff != "" {
+		t.Errorf("tables after three kills (-undisturbed +killed):\n%s", diff)
+	}
+	d.stop()
+
+	// What was there before a clean stop is there after it.
+	again := startDev(t, data)
+	if diff := cmp.Diff(want, again.tables("net")); diff != "" {
+		t.Errorf("tables after a restart (-before +after):\n%s", diff)
+	}
+	again.stop()
+}
