@@ -14,11 +14,11 @@ GO_MIN        := 1.26
 TOOLS         := $(CURDIR)/.tools/bin
 LINT_VERSION  := v2.15.0
 LINT          := $(TOOLS)/golangci-lint-$(LINT_VERSION)
-VULN_VERSION  := v1.9.0
+VULN_VERSION  := v1.5.0
 VULN          := $(TOOLS)/govulncheck-$(VULN_VERSION)
 
-VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS       := -s -w -X main.version=$(VERSION)
+# `daybook version` tells the commit, where git can tell it to the build.
+BUILDVCS      := $(shell git status >/dev/null 2>&1 && echo auto || echo false)
 ENGINE        := clickhouse/engine
 # npm packages that only tests need: one folder a lock file.
 NPM_TESTS     := $(shell find cmd pipeline clickhouse schemas -path '*/testdata/*' -name package-lock.json -not -path '*/node_modules/*' -printf '%h\n' 2>/dev/null)
@@ -38,8 +38,8 @@ help: ## list the targets
 
 .PHONY: build
 build: need-go engine ## make bin/daybook, fetching the engine if it is missing
-	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/daybook ./cmd/daybook
-	@echo "built bin/daybook ($(VERSION))"
+	@$(GO) build -trimpath -buildvcs=$(BUILDVCS) -ldflags '-s -w' -o bin/daybook ./cmd/daybook
+	@echo "built bin/daybook"
 
 .PHONY: engine
 engine: $(ENGINE)/node_modules/.package-lock.json ## fetch the embedded ClickHouse engine (npm)
@@ -103,8 +103,8 @@ arrows: $(LINT) ## prove that the import rules fire
 	@.ci/arrows $(LINT)
 
 .PHONY: vuln
-vuln: $(VULN) ## look for known vulnerabilities, if their database can be reached
-	@.ci/vuln $(VULN)
+vuln: need-go ## look for known vulnerabilities, if their database can be reached
+	@.ci/vuln $(VULN) $(VULN_VERSION)
 
 .PHONY: bench
 bench: need-go engine ## measure decode, stages, end to end, next to the engine's own ingest
@@ -133,11 +133,6 @@ $(LINT): | need-go
 	@echo "installing golangci-lint $(LINT_VERSION)"
 	@GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 	@mv $(TOOLS)/golangci-lint $@
-
-$(VULN): | need-go
-	@mkdir -p $(TOOLS)
-	@GOBIN=$(TOOLS) $(GO) install golang.org/x/vuln/cmd/govulncheck@$(VULN_VERSION)
-	@mv $(TOOLS)/govulncheck $@
 
 .PHONY: need-go
 need-go:
