@@ -1,0 +1,80 @@
+package source
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"daybook/schemas"
+)
+
+// Setting is the newest value of a network in the catalogue.
+type Setting struct {
+	Network  string
+	Value    []byte
+	Position int64 // offset in the catalogue; newer wins
+}
+
+// PutSetting writes a network's setting to the catalogue and gives its
+// position. A nil value removes the network from it.
+func (c *Client) PutSetting(ctx context.Context, network string, value []byte) (position int64, err error) {
+	return c.produceOne(ctx, c.cfg.SettingsTopic, 0, &Outgoing{Key: []byte(network), Value: value})
+}
+
+// Settings reads the whole catalogue: the newest value of each network, by
+// network.
+func (c *Client) Settings(ctx context.Context) ([]Setting, error) {
+	newest := make(map[string]Setting)
+	err := c.scan(ctx, c.cfg.SettingsTopic, 0, -1, func(r *Record) (more bool, err error) {
+		network := string(r.Key)
+		if r.Value == nil {
+			delete(newest, network)
+		} else {
+			newest[network] = Setting{Network: network, Value: slices.Clone(r.Value), Position: r.Offset}
+		}
+		return true, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	settings := make([]Setting, 0, len(newest))
+	for _, s := range newest {
+		settings = append(settings, s)
+	}
+	slices.SortFunc(settings, func(a, b Setting) int { return strings.Compare(a.Network, b.Network) })
+	return settings, nil
+}
+
+// AppendControl writes a control record to one partition of the events topic
+// and gives its offset. Whoever reads believes it by its signature alone, so it
+// has no key.
+func (c *Client) AppendControl(ctx context.Context, partition int32, value, signature []byte) (offset int64, err error) {
+	return c.produceOne(ctx, c.cfg.EventsTopic, partition, &Outgoing{
+		Key: []byte{}, Value: value, Headers: []Header{{Key: []byte(schemas.HeaderControl), Value: signature}},
+	})
+}
+
+// scan reads a partition from an offset (-1: its start) to the end that it had
+// when scan began. yield must not keep the record; it stops the scan by
+// returning false.
+func (c *Client) scan(ctx context.Context, topic string, partition int32, from int64, yield func(*Record) (more bool, err error)) error {
+	start, end, err := c.listOffsets(ctx, topic, partition)
+	if err != nil {
+		return err
+	}
+	for next := max(from, start); next < end; {
+		chunk, err := c.fetch(ctx, topic, partition, next, c.cfg.MaxWait)
+		if err != nil {
+			return err
+		}
+		next = chunk.Next
+		for i := range chunk.Records {
+			if more, err := yield(&chunk.Records[i]); err != nil || !more {
+				chunk.Release()
+				return err
+			}
+		}
+		chunk.Release()
+	}
+	return nil
+}
