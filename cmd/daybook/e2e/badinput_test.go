@@ -98,10 +98,14 @@ func badKinds() []badKind {
 		{name: "wrong partition", reason: schemas.WrongPartition, value: good, away: true},
 		{name: "another key", reason: schemas.WrongPartition, value: good, key: "good/somebody-else"},
 		{name: "unknown network", reason: schemas.UnknownNetwork, value: eventWith("network", `"network":"nowhere"`), key: "nowhere/u"},
-		{name: "forged setting", reason: schemas.BadControl, value: text(`{"network":"good","position":9%d,"gap_ms":60000}`),
-			header: source.Header{Key: []byte(schemas.HeaderControl), Value: []byte("0000")}},
-		{name: "unmappable line", reason: schemas.Unmappable, value: text("line %d of no log"),
-			header: source.Header{Key: []byte(schemas.HeaderError), Value: []byte("line is no combined log")}},
+		{
+			name: "forged setting", reason: schemas.BadControl, value: text(`{"network":"good","position":9%d,"gap_ms":60000}`),
+			header: source.Header{Key: []byte(schemas.HeaderControl), Value: []byte("0000")},
+		},
+		{
+			name: "unmappable line", reason: schemas.Unmappable, value: text("line %d of no log"),
+			header: source.Header{Key: []byte(schemas.HeaderError), Value: []byte("line is no combined log")},
+		},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -62,7 +63,7 @@ func killDuringReplay(d *instance, events int64, args ...string) {
 func generated(t *testing.T, d *instance, events int) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "events.ndjson")
-	d.run(0, "generate", "--seed", "7", "--events", fmt.Sprint(events), "--networks", "1", "--users", "200", "--days", "3", "--out", file)
+	d.run(0, "generate", "--seed", "7", "--events", strconv.Itoa(events), "--networks", "1", "--users", "200", "--days", "3", "--out", file)
 	if info, err := os.Stat(file); err != nil || info.Size() == 0 {
 		t.Fatalf("generate wrote nothing: %v", err)
 	}

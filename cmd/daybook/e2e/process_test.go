@@ -107,13 +107,13 @@ func environment(extra ...string) []string {
 
 // startDev starts `daybook dev` on free ports and returns when all its parts
 // are ready. What it writes is shown if the test fails.
-func startDev(t testing.TB, data string, settings ...string) *instance {
-	t.Helper()
+func startDev(tb testing.TB, data string, settings ...string) *instance {
+	tb.Helper()
 	path, err := binary()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	d := &instance{t: t, data: data, done: make(chan struct{}), log: new(tail)}
+	d := &instance{t: tb, data: data, done: make(chan struct{}), log: new(tail)}
 	d.cmd = exec.Command(path, "dev", "--data", data,
 		"--api", "127.0.0.1:0", "--kafka", "127.0.0.1:0", "--clickhouse", "127.0.0.1:0")
 	d.cmd.Env = environment(settings...)
@@ -122,7 +122,7 @@ func startDev(t testing.TB, data string, settings ...string) *instance {
 	reader, writer := io.Pipe()
 	d.cmd.Stdout, d.cmd.Stderr = writer, writer
 	if err := d.cmd.Start(); err != nil {
-		t.Fatalf("start daybook dev: %v", err)
+		tb.Fatalf("start daybook dev: %v", err)
 	}
 	lines := make(chan string)
 	go func() {
@@ -139,10 +139,10 @@ func startDev(t testing.TB, data string, settings ...string) *instance {
 		_ = d.cmd.Wait()
 		writer.Close()
 	}()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		d.kill()
-		if t.Failed() {
-			t.Logf("daybook dev wrote:\n%s", d.log)
+		if tb.Failed() {
+			tb.Logf("daybook dev wrote:\n%s", d.log)
 		}
 	})
 	d.awaitReady(lines)
@@ -165,7 +165,7 @@ func (d *instance) awaitReady(lines <-chan string) {
 				continue
 			}
 			go func() {
-				for range lines { //nolint:revive // drains until dev ends, so that dev never blocks on its output
+				for range lines { // until dev ends: it would block on its output otherwise
 				}
 			}()
 			return
