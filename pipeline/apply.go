@@ -1,0 +1,291 @@
+package pipeline
+
+import (
+	"slices"
+
+	"daybook/pipeline/dedupe"
+	"daybook/pipeline/enrich"
+	"daybook/pipeline/sessionize"
+	"daybook/schemas"
+)
+
+// readBack gives the stored events of users below an offset; the state calls
+// it for late events and where a summary cannot decide.
+type readBack func(windows []schemas.EventsWindow, yield func(*schemas.StoredEvent) error) error
+
+// apply advances the state over a batch: first the stored events that its late
+// records need re-enter, then every record, late or not, is applied strictly
+// in the order of offsets (ARCHITECTURE.md section 4.5). The horizon does not
+// move meanwhile. An error leaves a state that must be dropped.
+func (s *state) apply(b *batch, read readBack) error {
+	if b.from != s.pos {
+		panic("invariant I3: a batch must start where the state ends")
+	}
+	if err := s.reenterLate(b, read); err != nil {
+		return err
+	}
+	skips := b.skips
+	for i := range b.records {
+		r := &b.records[i]
+		for len(skips) > 0 && skips[0].From < r.offset {
+			s.skip(skips[0].From, skips[0].To, skips[0].Why)
+			skips = skips[1:]
+		}
+		if err := s.record(r, read); err != nil {
+			return err
+		}
+	}
+	for _, k := range skips {
+		s.skip(k.From, k.To, k.Why)
+	}
+	s.pos = b.next
+	return nil
+}
+
+// skip accounts for offsets that hold no event.
+func (s *state) skip(from, to int64, why string) {
+	for from < to {
+		l := s.block(from)
+		end := min(to, l.Block+int64(l.Size))
+		l.Skipped[why] += uint32(end - from)
+		l.Next, from = end, end
+	}
+}
+
+// record applies one record: exactly one class of the ledger takes it (I7).
+func (s *state) record(r *record, read readBack) error {
+	l := s.block(r.offset)
+	l.Next = r.offset + 1
+	if r.control != nil {
+		l.Skipped["control"]++
+		s.control(r)
+		return nil
+	}
+	n := s.networks[string(r.event.Network)]
+	switch {
+	case r.reject.Reason != schemas.Accepted:
+	case !n.known():
+		r.reject = schemas.Reject{Reason: schemas.UnknownNetwork, Field: "network", Remedy: "make it first: daybook network set NAME"}
+	default:
+		return s.event(n, r, l, read)
+	}
+	l.Rejected[r.reject.Reason.String()]++
+	s.rejects = append(s.rejects, r.rejectRow())
+	return nil
+}
+
+// control puts a setting in force. A greater gap moves the horizon up by the
+// difference: chains that left under the smaller one could else be missed. The
+// batch ends with the record (batch.go).
+func (s *state) control(r *record) {
+	n := s.network(r.control.Network)
+	old := n.control.GapMs
+	if !n.set(r.control) {
+		return
+	}
+	if d := int64(n.control.GapMs - old); d > 0 && n.horizon > never {
+		n.horizon += d
+	}
+	s.settings = append(s.settings, schemas.SettingRow{Offset: r.offset, Control: *r.control})
+}
+
+// event takes a valid event of a known network: recorded at all, a repeat, or
+// accepted.
+func (s *state) event(n *network, r *record, l *schemas.LedgerRow, read readBack) error {
+	if n.dark(r.timeMs) || n.dark(r.receivedMs) {
+		l.NotRecorded[NotRecordedDisabled]++
+		return nil
+	}
+	id := dedupe.Entry{ID: schemas.EventIdentity(&r.event), TimeMs: r.timeMs, Content: schemas.ContentHash(&r.event)}
+	switch n.ids.Find(&id) {
+	case dedupe.Conflict:
+		l.Conflicts++
+		l.Duplicate++
+		return nil
+	case dedupe.Repeat:
+		l.Duplicate++
+		return nil
+	case dedupe.New:
+	}
+	l.Accepted++
+	n.ids.Add(id)
+	if r.timeMs < n.horizon {
+		s.late++
+		r.flags |= schemas.FlagLate
+	}
+	n.greatest = max(n.greatest, r.timeMs)
+	zone := n.zoneOf(r.event.User)
+	row := schemas.EventRow{
+		Event: &r.event, Offset: r.offset, TimeMs: r.timeMs, ReceivedMs: r.receivedMs, DeviceID: r.device,
+		Class: r.class, Flags: r.flags, GapMs: n.control.GapMs, Period: n.period(r.timeMs), Zone: zone,
+	}
+	err := s.presence(n, &row, read)
+	s.rows = append(s.rows, row)
+	if r.event.Kind == schemas.KindUserFact {
+		s.fact(n, r)
+	}
+	return err
+}
+
+// fact takes what the directory says of a user, for the events that follow.
+func (s *state) fact(n *network, r *record) {
+	id := string(r.event.User)
+	f := n.facts[id]
+	if len(r.event.FactZone) > 0 && s.rules.ValidZone(r.event.FactZone) {
+		f.zone = string(r.event.FactZone)
+	}
+	if len(r.event.FactName) > 0 {
+		f.name = string(r.event.FactName)
+	}
+	n.facts[id] = f
+	s.facts = append(s.facts, schemas.UserFactRow{Offset: r.offset, Network: n.id, User: id, Zone: f.zone, Name: f.name})
+	s.users[userRef{n, id}] = struct{}{}
+}
+
+// presence puts an accepted event into the sessions of its key.
+func (s *state) presence(n *network, row *schemas.EventRow, read readBack) error {
+	if !inPresence(row.Event.Kind) {
+		return nil
+	}
+	e := sessionize.Event{
+		TimeMs: row.TimeMs, Offset: row.Offset, Gap: row.GapMs, Period: row.Period, Zone: s.zones.of(row.Zone),
+		Class: row.Class, Flags: row.Flags & sessionFlags, Kind: row.Event.Kind,
+	}
+	k := s.keyOf(n, row.Event.User, row.DeviceID)
+	if start, ok := k.Extend(s.rules.Session, &e); ok {
+		k.change(start)
+		s.touch(k)
+		return nil
+	}
+	s.before = s.rules.Session.Build(s.before[:0], k.Segs)
+	if !k.Insert(s.rules.Session, &e, string(row.Event.ID)) {
+		w := s.window(row.TimeMs)
+		if err := s.reenterOne(n, k.user, w, read); err != nil {
+			return err
+		}
+		s.before = s.rules.Session.Build(s.before[:0], k.Segs) // what re-entered is not new
+		if !k.Insert(s.rules.Session, &e, string(row.Event.ID)) {
+			panic("invariant: an event is undecided although its surroundings have re-entered")
+		}
+	}
+	s.after = s.rules.Session.Build(s.after[:0], k.Segs)
+	s.diff(k)
+	s.enqueue(k)
+	return nil
+}
+
+// sessionFlags are the flags that a session takes from its earliest event.
+const sessionFlags = schemas.FlagRobot | schemas.FlagClassUnknown
+
+// inPresence says whether events of a kind belong to presence sessions.
+func inPresence(k schemas.Kind) bool {
+	return k == schemas.KindSignal || k == schemas.KindLoggedOut || k == schemas.KindBackgrounded
+}
+
+// diff notes what the last record did to the sessions of a key: before and
+// after are those of all of its segments, in the order of time.
+func (s *state) diff(k *key) {
+	a, b := s.before, s.after
+	for len(a) > 0 || len(b) > 0 {
+		switch {
+		case len(b) == 0 || len(a) > 0 && a[0].StartMs < b[0].StartMs:
+			s.cease(k, &a[0])
+			a = a[1:]
+		case len(a) == 0 || b[0].StartMs < a[0].StartMs:
+			s.exist(k, &b[0])
+			b = b[1:]
+		default:
+			if !sameRow(&a[0], &b[0]) {
+				s.shrink(k, &a[0], &b[0])
+				s.exist(k, &b[0])
+			}
+			a, b = a[1:], b[1:]
+		}
+	}
+}
+
+// sameRow says whether two states of a session are written alike.
+func sameRow(a, b *sessionize.Session) bool {
+	return a.EndMs == b.EndMs && a.Events == b.Events && a.Class == b.Class && a.Flags == b.Flags &&
+		a.Zone == b.Zone && a.Gap == b.Gap && a.End == b.End
+}
+
+// exist notes a new or changed session: it is to be written, and what was to
+// be withdrawn of it stays.
+func (s *state) exist(k *key, x *sessionize.Session) {
+	k.change(x.StartMs)
+	s.touch(k)
+	if len(k.tombs) > 0 {
+		k.tombs = slices.DeleteFunc(k.tombs, func(t int64) bool { return t == x.StartMs })
+	}
+	if len(k.sliceTombs) == 0 {
+		return
+	}
+	for _, c := range s.split(x) {
+		k.sliceTombs = slices.DeleteFunc(k.sliceTombs, func(t sliceTomb) bool { return t.start == x.StartMs && t.date == c.Date })
+	}
+}
+
+// cease notes that a session is no more: it gets a tombstone, and every slice
+// that it had does, whether this worker wrote them or not.
+func (s *state) cease(k *key, x *sessionize.Session) {
+	k.sessions = slices.DeleteFunc(k.sessions, func(p published) bool { return p.start == x.StartMs })
+	if !slices.Contains(k.tombs, x.StartMs) {
+		k.tombs = append(k.tombs, x.StartMs)
+	}
+	for _, c := range s.split(x) {
+		k.bury(x.StartMs, c.Date)
+	}
+	s.touch(k)
+}
+
+// shrink notes the slices that a session lost when its end moved back or its
+// zone changed.
+func (s *state) shrink(k *key, was, is *sessionize.Session) {
+	if is.EndMs >= was.EndMs && is.Zone == was.Zone {
+		return
+	}
+	dates := make([]int32, 0, 4)
+	for _, c := range s.split(was) {
+		dates = append(dates, c.Date)
+	}
+	left := s.split(is)
+	for _, d := range dates {
+		if !slices.ContainsFunc(left, func(c enrich.Slice) bool { return c.Date == d }) {
+			k.bury(is.StartMs, d)
+		}
+	}
+	s.touch(k)
+}
+
+// split cuts a session into local days; the result is valid until the next call.
+func (s *state) split(x *sessionize.Session) []enrich.Slice {
+	return s.rules.Split(nil, s.zones.name(x.Zone), x.StartMs, x.EndMs)
+}
+
+// bury notes the tombstone of a slice.
+func (k *key) bury(start int64, date int32) {
+	t := sliceTomb{start, date}
+	if !slices.Contains(k.sliceTombs, t) {
+		k.sliceTombs = append(k.sliceTombs, t)
+	}
+}
+
+// change marks the session that starts at an instant as to be written.
+func (k *key) change(start int64) {
+	for i := range k.sessions {
+		if k.sessions[i].start == start {
+			k.sessions[i].dirty = true
+			return
+		}
+	}
+	k.sessions = append(k.sessions, published{start: start, dirty: true})
+}
+
+// touch puts a key on the list of those that the next flush looks at.
+func (s *state) touch(k *key) {
+	if !k.touched {
+		k.touched = true
+		s.touched = append(s.touched, k)
+	}
+}

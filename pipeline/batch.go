@@ -1,0 +1,199 @@
+package pipeline
+
+import (
+	"strconv"
+
+	"daybook/pipeline/enrich"
+	"daybook/pipeline/source"
+	"daybook/schemas"
+)
+
+// NotRecordedDisabled is the reason of the ledger's class "not recorded" for
+// events that fall into a time in which their network is not recorded.
+const NotRecordedDisabled = "recording_disabled"
+
+// batch is a run of records that is applied and flushed at once. Its events
+// alias the chunks that it holds and the decoder's arena: it is reset after
+// the flush that it led to.
+type batch struct {
+	from    int64 // first offset, inclusive
+	next    int64 // last offset, exclusive
+	records []record
+	skips   []source.Skip
+	bytes   int  // of the records' values
+	full    bool // ends here: a control record changes what the following records mean
+	chunks  []*source.Chunk
+}
+
+// record is one decoded record with all that can be said of it without state.
+type record struct {
+	offset     int64
+	recordMs   int64 // the record's timestamp
+	key, value []byte
+	headers    []source.Header
+
+	event      schemas.Event
+	reject     schemas.Reject   // Reason is Accepted if nothing is wrong so far
+	control    *schemas.Control // of a control record
+	timeMs     int64            // event time, clamped
+	receivedMs int64            // received time
+	device     []byte           // of the session key
+	class      schemas.DeviceClass
+	flags      schemas.EventFlags
+}
+
+// decoder turns records into what apply needs. It belongs to one partition.
+type decoder struct {
+	rules      *Rules
+	controlKey []byte
+	partition  int32
+	partitions int32
+	json       schemas.Decoder
+	classes    *enrich.Classifier
+	scratch    []byte
+}
+
+// maxRaw is how much of a rejected record is kept (TRUST.md section 2).
+const maxRaw = 64 << 10
+
+// reset empties a batch; the next one starts at an offset.
+func (b *batch) reset(from int64) {
+	for _, c := range b.chunks {
+		c.Release()
+	}
+	clear(b.records) // drop the references into the chunks
+	*b = batch{from: from, next: from, records: b.records[:0], skips: b.skips[:0], chunks: b.chunks[:0]}
+}
+
+// add decodes the records of a chunk, from the batch's end on, into the batch.
+// It stops after a control record or when the batch holds limit records, and
+// reports whether the whole chunk is in.
+func (d *decoder) add(b *batch, c *source.Chunk, limit int) bool {
+	if len(b.records) == 0 && len(b.chunks) == 0 {
+		d.json.Reset()
+	}
+	b.chunks = append(b.chunks, c)
+	end := c.Next
+	for i := range c.Records {
+		r := &c.Records[i]
+		if r.Offset < b.next {
+			continue
+		}
+		if len(b.records) >= limit || b.full {
+			end = r.Offset
+			break
+		}
+		b.records = append(b.records, record{})
+		out := &b.records[len(b.records)-1]
+		d.decode(r, out)
+		b.bytes += len(r.Value)
+		b.full = out.control != nil
+	}
+	for _, k := range c.Skips {
+		if k.To > b.next && k.From < end {
+			b.skips = append(b.skips, source.Skip{From: max(k.From, b.next), To: min(k.To, end), Why: k.Why})
+		}
+	}
+	b.next = end
+	return end == c.Next
+}
+
+// decode examines one record without any state.
+func (d *decoder) decode(r *source.Record, out *record) {
+	*out = record{offset: r.Offset, recordMs: r.TimestampMs, key: r.Key, value: r.Value, headers: r.Headers}
+	if len(r.Headers) > 0 && d.special(r, out) {
+		return
+	}
+	e := &out.event
+	if out.reject = d.json.Decode(r.Value, e); out.reject.Reason != schemas.Accepted {
+		return
+	}
+	d.scratch = schemas.AppendKey(d.scratch[:0], e.Network, e.User)
+	if string(r.Key) != string(d.scratch) || schemas.Partition(d.scratch, int(d.partitions)) != d.partition {
+		out.reject = schemas.Reject{Reason: schemas.WrongPartition, Field: "key", Remedy: "produce it with the key network/user and the murmur2 partitioner"}
+		return
+	}
+	d.time(out)
+	schemas.FillLabels(e)
+	out.class, out.flags = d.classes.Classify(e.DeviceClass, e.UserAgent)
+	if out.event.TimeMs != out.timeMs {
+		out.flags |= schemas.FlagTimeClamped
+	}
+	out.device = e.DeviceID
+	if len(out.device) == 0 {
+		out.device = classDevice(out.class)
+	}
+}
+
+// classDevice names the device of an event that brings no device id: its class.
+func classDevice(c schemas.DeviceClass) []byte {
+	if c == schemas.ClassMobile {
+		return mobileDevice
+	}
+	return webDevice
+}
+
+// The devices of events without a device id; read only.
+var (
+	mobileDevice = []byte("mobile") //nolint:gochecknoglobals // a constant, but Go has none of this type
+	webDevice    = []byte("web")    //nolint:gochecknoglobals // likewise
+)
+
+// special takes the records that are no events of a producer: control records
+// and lines that replay could not map.
+func (d *decoder) special(r *source.Record, out *record) bool {
+	for i := range r.Headers {
+		switch string(r.Headers[i].Key) {
+		case schemas.HeaderControl:
+			c, err := schemas.DecodeControl(r.Value)
+			if err != nil || !schemas.VerifyControl(d.controlKey, r.Value, r.Headers[i].Value) {
+				out.reject = schemas.Reject{Reason: schemas.BadControl, Field: schemas.HeaderControl, Remedy: "settings are changed with daybook network set or the API"}
+				return true
+			}
+			out.control = &c
+			return true
+		case schemas.HeaderError:
+			out.reject = schemas.Reject{Reason: schemas.Unmappable, Remedy: "mend the line or the mapping and replay the file again"}
+			return true
+		}
+	}
+	return false
+}
+
+// time settles received time and event time (SEMANTICS.md section 9).
+func (d *decoder) time(out *record) {
+	e := &out.event
+	out.receivedMs = out.recordMs
+	if e.ReceivedMs != 0 && e.ReceivedMs < out.recordMs {
+		out.receivedMs = e.ReceivedMs
+	}
+	out.timeMs = e.TimeMs
+	switch {
+	case e.TimeMs < d.rules.Earliest || e.TimeMs > out.receivedMs+d.rules.FutureReject:
+		out.reject = schemas.Reject{Reason: schemas.TimeOutOfRange, Field: "time", Remedy: "send an instant between 1990 and a year after it is received"}
+	case e.TimeMs > out.receivedMs+d.rules.FutureClamp:
+		out.timeMs = out.receivedMs
+	}
+}
+
+// rejectRow gives the row that keeps a rejected record.
+func (r *record) rejectRow() schemas.RejectRow {
+	row := schemas.RejectRow{
+		Offset: r.offset, Reason: r.reject.Reason, Field: r.reject.Field, Detail: r.reject.Remedy, Key: r.key,
+		Raw: r.value[:min(len(r.value), maxRaw)], RawBytes: uint32(len(r.value)), TimestampMs: r.recordMs,
+	}
+	if r.reject.Reason == schemas.WrongPartition {
+		row.Detail = "needs the key " + string(schemas.AppendKey(nil, r.event.Network, r.event.User)) + ": " + r.reject.Remedy
+	}
+	for i := range r.headers {
+		switch v := string(r.headers[i].Value); string(r.headers[i].Key) {
+		case schemas.HeaderFile:
+			row.File = v
+		case schemas.HeaderLine:
+			row.Line, _ = strconv.ParseUint(v, 10, 64) // replay wrote it; else it stays 0
+		case schemas.HeaderError:
+			row.Detail = v
+		}
+	}
+	return row
+}

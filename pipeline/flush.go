@@ -1,0 +1,217 @@
+package pipeline
+
+import (
+	"slices"
+
+	"daybook/pipeline/sessionize"
+	"daybook/schemas"
+)
+
+// takeFlush gives everything that the records since the last flush changed, as
+// rows of the version that the state's position is, and forgets that it was to
+// be written. Throttled are only rows of open sessions that were written less
+// than Rewrite ago; force writes those too (before a snapshot). now is the wall
+// clock in milliseconds: it decides when a row is written, never what it says.
+//
+// The horizons move after the flush (settle); sessions of chains that will
+// leave then are written with it.
+func (s *state) takeFlush(topic string, now int64, force bool) *schemas.Flush {
+	f := &schemas.Flush{
+		Topic: topic, Epoch: s.epoch, Partition: s.partition, From: s.from, Next: s.pos,
+		Events: s.rows, Rejects: s.rejects, Settings: s.settings, UserFacts: s.facts,
+	}
+	for _, n := range s.networks {
+		n.wanted = max(n.wanted, n.horizon)
+		if n.greatest > never {
+			n.wanted = max(n.wanted, n.watermark(s.rules)-s.rules.Lateness)
+		}
+		if n.greatest != n.written {
+			f.Progress = append(f.Progress, schemas.ProgressRow{Network: n.id, WatermarkMs: n.watermark(s.rules)})
+			n.written = n.greatest
+		}
+	}
+	for u := range s.users {
+		x := u.net.facts[u.id]
+		f.Users = append(f.Users, schemas.UserRow{Network: u.net.id, User: u.id, Zone: x.zone, Name: x.name})
+	}
+	clear(s.users)
+	s.touched = slices.DeleteFunc(s.touched, func(k *key) bool {
+		k.touched = s.flushKey(f, k, now, force)
+		return !k.touched
+	})
+	for first, b := range s.ledger {
+		row := *b
+		row.NotRecorded, row.Rejected, row.Skipped = clone(b.NotRecorded), clone(b.Rejected), clone(b.Skipped)
+		f.Ledger = append(f.Ledger, row)
+		if b.Next == first+int64(b.Size) {
+			delete(s.ledger, first)
+		}
+	}
+	s.from = s.pos
+	s.rows, s.rejects, s.settings, s.facts = nil, nil, nil, nil
+	return f
+}
+
+// clone copies the counts of a ledger row: the block goes on counting while
+// the flush is written.
+func clone(m map[string]uint32) map[string]uint32 {
+	c := make(map[string]uint32, len(m))
+	for k, v := range m {
+		c[k] = v
+	}
+	return c
+}
+
+// flushKey writes what is due of one key; it reports whether something is left.
+func (s *state) flushKey(f *schemas.Flush, k *key, now int64, force bool) bool {
+	// A tombstone and what replaces it travel in one block.
+	force = force || len(k.tombs) > 0 || len(k.sliceTombs) > 0
+	s.bury(f, k)
+	s.after = s.rules.Session.Build(s.after[:0], k.Segs)
+	left := false
+	for i := range k.sessions {
+		p := &k.sessions[i]
+		if !p.dirty {
+			continue
+		}
+		at, ok := slices.BinarySearchFunc(s.after, p.start, func(x sessionize.Session, start int64) int { return cmp(x.StartMs, start) })
+		if !ok {
+			panic("invariant: a changed session is not in the state")
+		}
+		x := &s.after[at]
+		leaves := x.ChainEnd+int64(k.net.control.GapMs) < k.net.wanted
+		if force || leaves || p.written == 0 || now-p.written >= s.rules.Rewrite {
+			s.live(f, k, x)
+			p.dirty, p.written = false, now
+		} else {
+			left = true
+		}
+	}
+	return left
+}
+
+func cmp(a, b int64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// bury writes the tombstones of a key.
+func (s *state) bury(f *schemas.Flush, k *key) {
+	for _, start := range k.tombs {
+		f.Sessions = append(f.Sessions, schemas.SessionRow{
+			ID: k.id(start), Network: k.net.id, User: k.user.id, Device: k.device, StartMs: start, EndMs: start, Zone: "UTC", Deleted: true,
+		})
+	}
+	for _, t := range k.sliceTombs {
+		f.Slices = append(f.Slices, schemas.SliceRow{
+			Session: k.id(t.start), Network: k.net.id, User: k.user.id, Device: k.device, Date: t.date, SessionStart: t.start, Zone: "UTC", Deleted: true,
+		})
+	}
+	k.tombs, k.sliceTombs = k.tombs[:0], k.sliceTombs[:0]
+}
+
+// id gives the identity of the key's session that starts at an instant.
+func (k *key) id(start int64) [16]byte {
+	return schemas.SessionID(k.net.id, k.user.id, k.device, start)
+}
+
+// live writes a session and its slices.
+func (s *state) live(f *schemas.Flush, k *key, x *sessionize.Session) {
+	id, zone := k.id(x.StartMs), s.zones.name(x.Zone)
+	f.Sessions = append(f.Sessions, schemas.SessionRow{
+		ID: id, Network: k.net.id, User: k.user.id, Device: k.device, StartMs: x.StartMs, EndMs: x.EndMs, Events: x.Events,
+		Class: x.Class, Flags: x.Flags, Zone: zone, GapMs: x.Gap, End: x.End,
+	})
+	parts := s.split(x)
+	for i := range parts {
+		p := &parts[i]
+		f.Slices = append(f.Slices, schemas.SliceRow{
+			Session: id, Network: k.net.id, User: k.user.id, Device: k.device, Class: x.Class, Flags: x.Flags, Zone: zone,
+			Date: p.Date, Runs: p.Runs, Seconds: p.Seconds, SessionStart: x.StartMs, ContinuesFrom: i > 0, ContinuesTo: i+1 < len(parts),
+		})
+	}
+}
+
+// clean says whether everything that changed has been handed to a flush: the
+// condition of a snapshot.
+func (s *state) clean() bool { return len(s.touched) == 0 && s.from == s.pos }
+
+// settle moves the horizons after a flush is durable, and lets go what no
+// event at or after them can touch.
+func (s *state) settle() {
+	for _, k := range s.expanded {
+		s.leave(k)
+		if !k.dead {
+			k.Collapse(s.rules.Session)
+			s.enqueue(k)
+		}
+	}
+	s.expanded = s.expanded[:0]
+	for _, n := range s.networks {
+		if n.wanted > n.horizon {
+			n.horizon = n.wanted
+			n.ids.Forget(n.horizon - s.rules.Repeat)
+		}
+		s.expire(n)
+	}
+}
+
+// leave drops the chains of a key whose last event plus gap is before the
+// horizon-to-be.
+func (s *state) leave(k *key) {
+	bound := max(k.net.wanted, k.net.horizon) - int64(k.net.control.GapMs)
+	holds := k.Leave(s.rules.Session, bound)
+	k.sessions = slices.DeleteFunc(k.sessions, func(p published) bool {
+		gone := !holds || p.start < k.Segs[0].First
+		if gone && p.dirty {
+			panic("invariant: a changed session leaves the state unwritten")
+		}
+		return gone
+	})
+	if !holds {
+		s.drop(k)
+	}
+}
+
+// enqueue notes when to look whether a key can leave.
+func (s *state) enqueue(k *key) {
+	if k.queued || k.dead || k.Expanded() {
+		return
+	}
+	k.queued = true
+	due := (k.FirstChainEnd(s.rules.Session) + int64(k.net.control.GapMs)) / s.rules.ExpiryBucket
+	k.net.expiry[due] = append(k.net.expiry[due], k)
+	k.net.nextDue = min(k.net.nextDue, due)
+}
+
+// expire looks at the keys that are due. A key may stay longer than it must:
+// what it holds is then still true.
+func (s *state) expire(n *network) {
+	now := n.horizon / s.rules.ExpiryBucket
+	if n.nextDue >= now {
+		return
+	}
+	var due []*key
+	n.nextDue = 1<<63 - 1
+	for bucket, keys := range n.expiry {
+		if bucket < now {
+			due = append(due, keys...)
+			delete(n.expiry, bucket)
+		} else {
+			n.nextDue = min(n.nextDue, bucket)
+		}
+	}
+	for _, k := range due {
+		k.queued = false
+		if k.dead {
+			continue
+		}
+		s.leave(k)
+		s.enqueue(k)
+	}
+}

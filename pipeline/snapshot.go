@@ -1,0 +1,288 @@
+package pipeline
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"daybook/pipeline/dedupe"
+	"daybook/pipeline/sessionize"
+	"daybook/schemas"
+)
+
+// snapshotVersion is the first byte of a snapshot. Readers take this version
+// and the one before (TRUST.md section 2, rolling upgrade); 1 is the first.
+const snapshotVersion = 1
+
+// errSnapshot means that the bytes are no snapshot that this program can read.
+// Their checksum was right (source verifies it), so they are of another
+// version or the program is wrong: the caller takes an older one, or starts cold.
+var errSnapshot = errors.New("snapshot cannot be read")
+
+// appendSnapshot appends the state, which must be clean, in the binary form
+// that a checkpoint holds. Integers are varints, strings have their length first.
+func (s *state) appendSnapshot(b []byte) []byte {
+	if !s.clean() {
+		panic("invariant I3: a snapshot of a state with unwritten rows")
+	}
+	w := snapshotWriter{append(b, snapshotVersion)}
+	w.uint(uint64(s.epoch))
+	w.int(int64(s.partition))
+	w.int(int64(s.partitions))
+	w.int(s.pos)
+	w.uint(uint64(len(s.zones.names)))
+	for _, z := range s.zones.names {
+		w.string(z)
+	}
+	w.uint(uint64(len(s.ledger)))
+	for _, l := range s.ledger {
+		w.ledger(l)
+	}
+	w.uint(uint64(len(s.networks)))
+	for _, n := range s.networks {
+		w.network(n)
+	}
+	return w.b
+}
+
+// readSnapshot rebuilds a state. It checks lengths and counts, so that bytes
+// of another make give errSnapshot and nothing else.
+func readSnapshot(rules *Rules, b []byte) (s *state, err error) {
+	r := snapshotReader{b: b}
+	if v := r.byte(); v != snapshotVersion {
+		return nil, fmt.Errorf("%w: version %d, want %d", errSnapshot, v, snapshotVersion)
+	}
+	epoch, partition, partitions, pos := r.uint(), r.int(), r.int(), r.int()
+	s = newState(rules, uint16(epoch), int32(partition), int32(partitions), pos)
+	for range r.count() {
+		s.zones.of(r.string())
+	}
+	for range r.count() {
+		l := r.ledger()
+		s.ledger[l.Block] = l
+	}
+	for range r.count() {
+		r.network(s)
+	}
+	if r.bad || len(r.b) > 0 {
+		return nil, fmt.Errorf("%w: malformed, or %d bytes too long", errSnapshot, len(r.b))
+	}
+	clear(s.users) // written before the snapshot
+	return s, nil
+}
+
+type snapshotWriter struct{ b []byte }
+
+func (w *snapshotWriter) uint(v uint64) { w.b = binary.AppendUvarint(w.b, v) }
+func (w *snapshotWriter) int(v int64)   { w.b = binary.AppendVarint(w.b, v) }
+func (w *snapshotWriter) string(v string) {
+	w.uint(uint64(len(v)))
+	w.b = append(w.b, v...)
+}
+
+func (w *snapshotWriter) counts(m map[string]uint32) {
+	w.uint(uint64(len(m)))
+	for k, v := range m {
+		w.string(k)
+		w.uint(uint64(v))
+	}
+}
+
+func (w *snapshotWriter) ledger(l *schemas.LedgerRow) {
+	w.int(l.Block)
+	w.int(int64(l.Size))
+	w.int(l.Next)
+	w.uint(uint64(l.Accepted))
+	w.uint(uint64(l.Duplicate))
+	w.uint(uint64(l.Conflicts))
+	w.counts(l.NotRecorded)
+	w.counts(l.Rejected)
+	w.counts(l.Skipped)
+}
+
+func (w *snapshotWriter) network(n *network) {
+	w.string(n.id)
+	w.int(n.control.Position)
+	w.string(n.control.Zone)
+	w.string(n.control.Title)
+	w.int(int64(n.control.GapMs))
+	w.uint(uint64(len(n.control.Dark)))
+	for _, d := range n.control.Dark {
+		w.int(d.FromMs)
+		w.int(d.ToMs)
+	}
+	w.int(n.greatest)
+	w.int(n.horizon)
+	w.uint(uint64(n.ids.Len()))
+	n.ids.Each(func(e *dedupe.Entry) {
+		w.b = binary.LittleEndian.AppendUint64(w.b, e.ID[0])
+		w.b = binary.LittleEndian.AppendUint64(w.b, e.ID[1])
+		w.b = binary.LittleEndian.AppendUint64(w.b, e.Content)
+		w.int(e.TimeMs)
+	})
+	w.uint(uint64(len(n.facts)))
+	for id, f := range n.facts {
+		w.string(id)
+		w.string(f.zone)
+		w.string(f.name)
+	}
+	w.uint(uint64(len(n.users)))
+	for _, u := range n.users {
+		w.string(u.id)
+		w.uint(uint64(len(u.keys)))
+		for _, k := range u.keys {
+			w.string(k.device)
+			w.uint(uint64(len(k.Segs)))
+			for i := range k.Segs {
+				w.segment(&k.Segs[i])
+			}
+		}
+	}
+}
+
+func (w *snapshotWriter) segment(s *sessionize.Segment) {
+	w.int(s.First)
+	w.int(s.Last - s.First)
+	if s.FirstSignal == sessionize.NoSignal {
+		w.uint(0)
+	} else {
+		w.uint(uint64(s.FirstSignal-s.First) + 1)
+	}
+	w.int(s.MinOffset)
+	w.uint(uint64(s.Events))
+	w.int(int64(s.Gap))
+	w.uint(uint64(s.Period))
+	w.uint(uint64(s.Zone))
+	w.b = append(w.b, byte(s.Class), byte(s.Flags), byte(s.Mark))
+}
+
+// snapshotReader reads what snapshotWriter wrote; bad is sticky.
+type snapshotReader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *snapshotReader) fail() {
+	r.bad, r.b = true, nil
+}
+
+func (r *snapshotReader) byte() byte {
+	if len(r.b) == 0 {
+		r.fail()
+		return 0
+	}
+	v := r.b[0]
+	r.b = r.b[1:]
+	return v
+}
+
+func (r *snapshotReader) uint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *snapshotReader) int() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *snapshotReader) uint64() uint64 {
+	if len(r.b) < 8 {
+		r.fail()
+		return 0
+	}
+	v := binary.LittleEndian.Uint64(r.b)
+	r.b = r.b[8:]
+	return v
+}
+
+// count reads a number of elements of at least one byte each.
+func (r *snapshotReader) count() uint64 {
+	n := r.uint()
+	if n > uint64(len(r.b)) {
+		r.fail()
+		return 0
+	}
+	return n
+}
+
+func (r *snapshotReader) string() string {
+	n := r.count()
+	v := string(r.b[:n])
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *snapshotReader) counts() map[string]uint32 {
+	m := map[string]uint32{}
+	for range r.count() {
+		k := r.string()
+		m[k] = uint32(r.uint())
+	}
+	return m
+}
+
+func (r *snapshotReader) ledger() *schemas.LedgerRow {
+	return &schemas.LedgerRow{
+		Block: r.int(), Size: int32(r.int()), Next: r.int(),
+		Accepted: uint32(r.uint()), Duplicate: uint32(r.uint()), Conflicts: uint32(r.uint()),
+		NotRecorded: r.counts(), Rejected: r.counts(), Skipped: r.counts(),
+	}
+}
+
+func (r *snapshotReader) network(s *state) {
+	n := s.network(r.string())
+	c := schemas.Control{Network: n.id, Position: r.int(), Zone: r.string(), Title: r.string(), GapMs: int32(r.int())}
+	for range r.count() {
+		c.Dark = append(c.Dark, schemas.Dark{FromMs: r.int(), ToMs: r.int()})
+	}
+	n.set(&c)
+	n.greatest, n.horizon = r.int(), r.int()
+	n.written = n.greatest
+	for range r.count() {
+		n.ids.Add(dedupe.Entry{ID: [2]uint64{r.uint64(), r.uint64()}, Content: r.uint64(), TimeMs: r.int()})
+	}
+	for range r.count() {
+		id := r.string()
+		n.facts[id] = fact{zone: r.string(), name: r.string()}
+	}
+	for range r.count() {
+		id := []byte(r.string())
+		for range r.count() {
+			k := s.keyOf(n, id, []byte(r.string()))
+			for range r.count() {
+				x := r.segment()
+				r.bad = r.bad || int(x.Zone) >= len(s.zones.names)
+				k.Segs = append(k.Segs, x)
+			}
+			if r.bad || len(k.Segs) == 0 {
+				r.fail()
+				return
+			}
+			s.enqueue(k)
+		}
+	}
+}
+
+func (r *snapshotReader) segment() sessionize.Segment {
+	x := sessionize.Segment{First: r.int()}
+	x.Last = x.First + r.int()
+	x.FirstSignal = sessionize.NoSignal
+	if d := r.uint(); d > 0 {
+		x.FirstSignal = x.First + int64(d-1)
+	}
+	x.MinOffset, x.Events, x.Gap = r.int(), uint32(r.uint()), int32(r.int())
+	x.Period, x.Zone = uint16(r.uint()), uint16(r.uint())
+	x.Class, x.Flags, x.Mark = schemas.DeviceClass(r.byte()), schemas.EventFlags(r.byte()), sessionize.Mark(r.byte())
+	return x
+}
