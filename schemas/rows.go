@@ -37,6 +37,7 @@ type EventRow struct {
 	GapMs      int32  // stamp: largest gap that continues a session, milliseconds
 	Period     uint16 // stamp: number of the recording period
 	Zone       string // stamp: the user's zone on record, else the network's, else UTC
+	Content    uint64 // ContentHash of the event as decoded (before FillLabels); 0: the writer takes it of Event
 }
 
 // EventFlags are facts about an event that a reader may want to filter by.

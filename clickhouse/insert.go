@@ -1,0 +1,72 @@
+package clickhouse
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
+)
+
+// Waits between tries of an insert: long enough that an engine that starts again
+// is not flooded, short enough that it is not waited for. Not measured.
+const (
+	firstBackoff = 50 * time.Millisecond
+	lastBackoff  = 5 * time.Second
+)
+
+// backoff gives the wait after the n-th failed try, n from 1: it doubles, and
+// half of it is random so that several workers do not come back at once.
+func backoff(n int) time.Duration {
+	d := firstBackoff << min(n-1, 10)
+	d = min(d, lastBackoff)
+	return d/2 + rand.N(d/2) //nolint:gosec // spreads load, guards nothing
+}
+
+// pause waits, or ends with the context.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}
+
+// insert makes the rows of one block durable. It tries again, for as long as
+// ctx lives, while the error is transient: the same rows again repair what an
+// insert that failed half-way left (a block over several partitions or a killed
+// engine).
+func (s *Store) insert(ctx context.Context, b *block) error {
+	if b.rows == 0 {
+		return nil
+	}
+	if err := b.encode(); err != nil {
+		return err
+	}
+	start, attempts := time.Now(), 0
+	settings := chgo.WithSettings(insertSettings())
+	var err error
+	for {
+		attempts++
+		err = s.conn.InsertFormat(chgo.Context(ctx, settings), "Native", b.statement(s.database), bytes.NewReader(b.buf.Buf))
+		if err = wrap(ctx, "insert into "+b.table, err); err == nil || !errors.Is(err, ErrTransient) {
+			break
+		}
+		s.log.LogAttrs(ctx, slog.LevelWarn, "insert failed, trying again", slog.String("table", b.table),
+			slog.Int("attempt", attempts), slog.Int("rows", b.rows), slog.String("error", err.Error()))
+		if stop := pause(ctx, backoff(attempts)); stop != nil {
+			err = errors.Join(stop, err)
+			break
+		}
+	}
+	if s.onInsert != nil {
+		s.onInsert(InsertStats{Table: b.table, Rows: b.rows, Bytes: len(b.buf.Buf), Attempts: attempts, Took: time.Since(start), Err: err})
+	}
+	return err
+}

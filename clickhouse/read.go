@@ -1,0 +1,48 @@
+package clickhouse
+
+import (
+	"context"
+
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"daybook/clickhouse/query"
+)
+
+// named makes a parameter that the server binds: never text of the statement.
+func named(name string, value any) driver.NamedValue { return chgo.Named(name, value) }
+
+// readSettings hold for every question of the read side. Large sorts and groups
+// spill to disk, so that an export of any size stays within the engine's cap.
+func readSettings() chgo.Settings {
+	return chgo.Settings{
+		"optimize_move_to_prewhere_if_final": 1,
+		"max_bytes_before_external_sort":     200_000_000,
+		"max_bytes_before_external_group_by": 200_000_000,
+	}
+}
+
+// Query runs a question of package query. The answer must be closed. To give an
+// answer up early cancel ctx: Close alone reads it to its end.
+func (s *Store) Query(ctx context.Context, st query.Statement) (query.Rows, error) {
+	args := make([]any, len(st.Args))
+	for i, a := range st.Args {
+		args[i] = named(a.Name, a.Value)
+	}
+	rows, err := s.conn.Query(chgo.Context(ctx, chgo.WithSettings(readSettings())), st.Text, args...)
+	if err != nil {
+		return nil, wrap(ctx, "run query", err)
+	}
+	return answer{ctx: ctx, rows: rows}, nil
+}
+
+// answer gives the driver's errors their kind.
+type answer struct {
+	ctx  context.Context //nolint:containedctx // tells a cancelled answer from a broken one; lives as long as the call
+	rows driver.Rows
+}
+
+func (a answer) Next() bool             { return a.rows.Next() }
+func (a answer) Scan(dest ...any) error { return wrap(a.ctx, "read answer", a.rows.Scan(dest...)) }
+func (a answer) Err() error             { return wrap(a.ctx, "read answer", a.rows.Err()) }
+func (a answer) Close() error           { return wrap(a.ctx, "close answer", a.rows.Close()) }

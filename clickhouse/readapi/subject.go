@@ -1,0 +1,94 @@
+package readapi
+
+import (
+	"context"
+	"regexp"
+	"time"
+
+	"daybook/clickhouse/query"
+)
+
+// networkID is the rule for ids of networks (ARCHITECTURE.md section 4.11).
+var networkID = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`) //nolint:gochecknoglobals // a compiled constant
+
+// subject is the person that an answer is about, resolved in one place.
+type subject struct {
+	network query.Network
+	user    query.User
+	zone    *time.Location // of the user on record, else of the network, else UTC
+	name    string         // IANA name of zone
+}
+
+// subject finds network and user, or answers why not. An unknown network and
+// one that the asker may not see answer alike.
+func (a *API) subject(ctx context.Context, network, user string) (*subject, error) {
+	if !networkID.MatchString(network) {
+		return nil, unknownNetwork()
+	}
+	if user == "" {
+		return nil, unknownUser()
+	}
+	for row, err := range (query.Subject{Network: network, User: user}).Run(ctx, a.db) {
+		if err != nil {
+			return nil, a.storage(ctx, "subject", err)
+		}
+		switch {
+		case !row.Network.Recording:
+			return nil, recordingDisabled()
+		case row.User == nil:
+			return nil, unknownUser()
+		}
+		s := &subject{network: row.Network, user: *row.User}
+		s.zone, s.name = location(row.User.Zone, row.Network.Zone)
+		return s, nil
+	}
+	return nil, unknownNetwork()
+}
+
+// network finds one network, or answers why not.
+func (a *API) network(ctx context.Context, network string) (*query.Network, error) {
+	if !networkID.MatchString(network) {
+		return nil, unknownNetwork()
+	}
+	for row, err := range (query.Networks{Only: []string{network}, Limit: 1}).Run(ctx, a.db) {
+		if err != nil {
+			return nil, a.storage(ctx, "network", err)
+		}
+		return &row, nil
+	}
+	return nil, unknownNetwork()
+}
+
+// location gives the first zone that this process knows, else UTC.
+func location(names ...string) (*time.Location, string) {
+	for _, name := range names {
+		if zone, err := zoneNamed(name); err == nil {
+			return zone, name
+		}
+	}
+	return time.UTC, "UTC"
+}
+
+// zoneNamed loads an IANA zone. "" and Local, which Go also takes, are none.
+func zoneNamed(name string) (*time.Location, error) {
+	if name == "" || name == "Local" {
+		return nil, badParameter("", "this is no time zone", "an IANA name such as Europe/Amsterdam")
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, badParameter("", "this is no time zone", "an IANA name such as Europe/Amsterdam")
+	}
+	return zone, nil
+}
+
+// viewer reads viewer_tz; nil if it was not given.
+func viewer(name string) (*time.Location, error) {
+	if name == "" {
+		return nil, nil //nolint:nilnil // no viewer zone is a fine answer: then there are no notes
+	}
+	zone, err := zoneNamed(name)
+	if err != nil {
+		return nil, badParameter("query.viewer_tz", "this is no time zone", "an IANA name such as Europe/Amsterdam")
+	}
+	return zone, nil
+}
