@@ -37,6 +37,8 @@ type dayAnswer struct {
 	TimeZone string `json:"time_zone" doc:"IANA name of the subject's zone today."`
 	Day      Day    `json:"day" doc:"Totals of the day; zero if it has no activity."`
 	list[DaySession]
+
+	slices []query.DaySession // the rows behind Items, for the page
 }
 
 type dayInput struct {
@@ -115,15 +117,17 @@ func (a *API) fillDay(ctx context.Context, body *dayAnswer, in *dayInput, sub *s
 		q.After = &query.DayCursor{Date: date, StartedAt: time.Unix(at.At, 0).UTC(), SessionID: at.ID}
 	}
 	view, _ := viewer(in.ViewerZone) // checked when the answer was begun
-	var last query.DaySession
 	for row, err := range q.Run(ctx, a.db) {
 		if err != nil {
 			return a.storage(ctx, "activity day", err)
 		}
-		if body.full(in.Limit, a.cursors, name, func() any { return rowPosition{At: last.StartedAt.Unix(), ID: last.SessionID} }) {
+		if body.full(in.Limit, a.cursors, name, func() any {
+			last := &body.slices[len(body.slices)-1]
+			return rowPosition{At: last.StartedAt.Unix(), ID: last.SessionID}
+		}) {
 			break
 		}
-		last = row
+		body.slices = append(body.slices, row)
 		body.Items = append(body.Items, daySessionOf(&row, sub.name, view))
 	}
 	return nil
@@ -158,4 +162,3 @@ func deviceType(class string) string {
 	}
 	return "Web"
 }
-

@@ -27,6 +27,8 @@ type API struct {
 	routes  []string // patterns of mux, in order of registration
 	huma    huma.API
 	exports chan struct{} // one token a running CSV
+
+	denyPage http.HandlerFunc // the sign-in form, for browsers
 }
 
 // New makes the API. It fails without a database or a key, and if its metrics
