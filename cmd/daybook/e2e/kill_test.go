@@ -44,12 +44,15 @@ func killDuringReplay(d *instance, events int64, args ...string) {
 	if err := replay.Start(); err != nil {
 		d.t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- replay.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = replay.Wait() // killed, or reported below
+	}()
 	d.await("the replay to be half way", func() bool {
 		select {
-		case err := <-ended:
-			d.t.Fatalf("replay ended before it was killed: %v\n%s", err, &out)
+		case <-ended:
+			d.t.Fatalf("replay ended before it was killed: %v\n%s", replay.ProcessState, &out)
 		default:
 		}
 		return d.number("SELECT count() FROM daybook.events") >= events
