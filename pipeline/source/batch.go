@@ -150,7 +150,7 @@ type recordStamps struct {
 // records appends the records of one batch from c.Next on and closes the gaps
 // that compaction left. When the chunk is full it stops between two records.
 func (c *Chunk) records(body []byte, count int, base, end int64, stamps recordStamps, lim limits) error {
-	r := recordReader{rest: body}
+	r, before := recordReader{rest: body}, int64(-1)
 	for range count {
 		length := r.varint()
 		record := recordReader{rest: r.take(length)}
@@ -160,9 +160,10 @@ func (c *Chunk) records(body []byte, count int, base, end int64, stamps recordSt
 		record.take(1)
 		stamp, delta := record.varint(), record.varint()
 		offset := base + delta
-		if delta < 0 || offset >= end {
-			return errRecords
+		if delta <= before || offset >= end {
+			return errRecords // two records of one offset: one would disappear
 		}
+		before = delta
 		if offset < c.Next {
 			continue // the batch begins before the offset that was asked for
 		}
