@@ -36,16 +36,16 @@ type dayAnswer struct {
 	UserID   string `json:"user_id" doc:"Id of the user."`
 	TimeZone string `json:"time_zone" doc:"IANA name of the subject's zone today."`
 	Day      Day    `json:"day" doc:"Totals of the day; zero if it has no activity."`
-	list[DaySession]
+	List[DaySession]
 
 	slices []query.DaySession // the rows behind Items, for the page
 }
 
 type dayInput struct {
-	userInput
-	viewerInput
-	pageInput
-	formatInput
+	UserInput
+	ViewerInput
+	PageInput
+	FormatInput
 
 	Date string `path:"date" format:"date" doc:"Local date, YYYY-MM-DD."`
 }
@@ -65,7 +65,7 @@ func (a *API) getDay(ctx context.Context, in *dayInput) (*huma.StreamResponse, e
 		return nil, err
 	}
 	if in.csv() {
-		return a.recordCSV(in.formatInput, sub, body.stamp, body.Day.Date, body.Day.Date), nil
+		return a.recordCSV(in.FormatInput, sub, body.Stamp, body.Day.Date, body.Day.Date), nil
 	}
 	if err := a.fillDay(quick, body, in, sub); err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func (a *API) day(ctx context.Context, in *dayInput) (*dayAnswer, *subject, erro
 }
 
 func (a *API) beginDay(ctx context.Context, in *dayInput) (*dayAnswer, *subject, error) {
-	body := &dayAnswer{UserID: in.User, list: list[DaySession]{Items: []DaySession{}, stamp: a.newStamp()}}
+	body := &dayAnswer{UserID: in.User, List: List[DaySession]{Items: []DaySession{}, Stamp: a.newStamp()}}
 	var err error
 	if body.Day.Date, err = dateParameter("path.date", in.Date); err != nil {
 		return nil, nil, err
@@ -96,7 +96,7 @@ func (a *API) beginDay(ctx context.Context, in *dayInput) (*dayAnswer, *subject,
 		return nil, nil, err
 	}
 	body.TimeZone = sub.name
-	return body, sub, a.freshen(ctx, &body.stamp, in.Network, in.User)
+	return body, sub, a.freshen(ctx, &body.Stamp, in.Network, in.User)
 }
 
 func (a *API) fillDay(ctx context.Context, body *dayAnswer, in *dayInput, sub *subject) error {

@@ -28,25 +28,25 @@ type dayList struct {
 	TimeZone string     `json:"time_zone" doc:"IANA name of the subject's zone today; each session keeps the one it was recorded in."`
 	From     query.Date `json:"from" format:"date" doc:"First date of the range."`
 	To       query.Date `json:"to" format:"date" doc:"Last date of the range."`
-	list[Day]
+	List[Day]
 }
 
-type userInput struct {
-	networkInput
+type UserInput struct {
+	NetworkInput
 
 	User string `path:"user" doc:"Id of the user, percent-encoded." maxLength:"256"`
 }
 
-type viewerInput struct {
+type ViewerInput struct {
 	ViewerZone string `query:"viewer_tz" maxLength:"64" doc:"IANA name of the zone that the viewer is in now; sessions whose offset differs bear a note."`
 }
 
 type recordInput struct {
-	userInput
-	rangeInput
-	viewerInput
-	pageInput
-	formatInput
+	UserInput
+	RangeInput
+	ViewerInput
+	PageInput
+	FormatInput
 }
 
 func (a *API) registerActivityRecord() {
@@ -65,7 +65,7 @@ func (a *API) getRecord(ctx context.Context, in *recordInput) (*huma.StreamRespo
 		return nil, err
 	}
 	if in.csv() {
-		return a.recordCSV(in.formatInput, sub, body.stamp, body.From, body.To), nil
+		return a.recordCSV(in.FormatInput, sub, body.Stamp, body.From, body.To), nil
 	}
 	if err := a.fillRecord(quick, body, in); err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func (a *API) record(ctx context.Context, in *recordInput) (*dayList, *subject, 
 }
 
 func (a *API) beginRecord(ctx context.Context, in *recordInput) (*dayList, *subject, error) {
-	body := &dayList{UserID: in.User, list: list[Day]{Items: []Day{}, stamp: a.newStamp()}}
+	body := &dayList{UserID: in.User, List: List[Day]{Items: []Day{}, Stamp: a.newStamp()}}
 	if _, err := viewer(in.ViewerZone); err != nil {
 		return nil, nil, err
 	}
@@ -92,10 +92,10 @@ func (a *API) beginRecord(ctx context.Context, in *recordInput) (*dayList, *subj
 		return nil, nil, err
 	}
 	body.TimeZone = sub.name
-	if body.From, body.To, err = a.dates(in.rangeInput, sub.zone); err != nil {
+	if body.From, body.To, err = a.dates(in.RangeInput, sub.zone); err != nil {
 		return nil, nil, err
 	}
-	return body, sub, a.freshen(ctx, &body.stamp, in.Network, in.User)
+	return body, sub, a.freshen(ctx, &body.Stamp, in.Network, in.User)
 }
 
 func (a *API) fillRecord(ctx context.Context, body *dayList, in *recordInput) error {
@@ -142,7 +142,7 @@ func recordColumns() []string {
 }
 
 // recordCSV is the record of one user as contract 1: a row a slice (SPK-25).
-func (a *API) recordCSV(in formatInput, sub *subject, s stamp, from, to query.Date) *huma.StreamResponse {
+func (a *API) recordCSV(in FormatInput, sub *subject, s Stamp, from, to query.Date) *huma.StreamResponse {
 	network, user := sub.network.NetworkID, sub.user.UserID
 	f := in.csvFile("activity-record_"+network+"_"+userTag(user)+"_"+from.String()+"_"+to.String(), s, recordColumns()...)
 	f.rows = func(ctx context.Context, out *export.CSV) error {

@@ -31,18 +31,18 @@ const (
 	headerDefinitions = "Daybook-Definitions-Version"
 )
 
-// stamp stands in every answer: when it was asked, how far it is complete, and
+// Stamp stands in every answer: when it was asked, how far it is complete, and
 // by which rules.
-type stamp struct {
+type Stamp struct {
 	AsOf               time.Time  `json:"as_of" doc:"Start of the first query, RFC 3339 UTC."`
 	CompleteThrough    *time.Time `json:"complete_through" doc:"Nothing more is expected before this instant, RFC 3339 UTC; null while a partition concerned has no owner."`
 	TzdataVersion      string     `json:"tzdata_version" doc:"Version of the time-zone data."`
 	DefinitionsVersion string     `json:"definitions_version" doc:"Version of the definitions of the figures."`
 }
 
-func (s *stamp) stamped() *stamp { return s }
+func (s *Stamp) stamped() *Stamp { return s }
 
-func (s *stamp) write(h http.Header) {
+func (s *Stamp) write(h http.Header) {
 	h.Set(headerAsOf, s.AsOf.Format(time.RFC3339Nano))
 	through := "null"
 	if s.CompleteThrough != nil {
@@ -53,23 +53,23 @@ func (s *stamp) write(h http.Header) {
 	h.Set(headerDefinitions, s.DefinitionsVersion)
 }
 
-// list is the answer of every list.
-type list[T any] struct {
+// List is the answer of every list.
+type List[T any] struct {
 	Items      []T     `json:"items" nullable:"false" doc:"The rows of this page."`
 	NextCursor *string `json:"next_cursor" doc:"Pass as cursor for the next page; null on the last one."`
-	stamp
+	Stamp
 }
 
 // newStamp begins an answer: as_of is now, before the first query.
-func (a *API) newStamp() stamp {
-	return stamp{
+func (a *API) newStamp() Stamp {
+	return Stamp{
 		AsOf:          a.cfg.Clock().UTC().Truncate(time.Millisecond),
 		TzdataVersion: a.cfg.TzdataVersion, DefinitionsVersion: definitionsVersion,
 	}
 }
 
 // freshen fills in complete_through for a network, or one user of it.
-func (a *API) freshen(ctx context.Context, s *stamp, network, user string) error {
+func (a *API) freshen(ctx context.Context, s *Stamp, network, user string) error {
 	row, err := query.Freshness{Network: network, User: user}.Ask(ctx, a.db)
 	if err != nil {
 		return a.storage(ctx, "freshness", err)
@@ -124,7 +124,7 @@ func register[I, B any](a *API, op huma.Operation, csv bool, handler func(contex
 }
 
 // answer sends a JSON body with its stamp and ETag.
-func answer[B interface{ stamped() *stamp }](status int, body B) *huma.StreamResponse {
+func answer[B interface{ stamped() *Stamp }](status int, body B) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		r, w := humago.Unwrap(hc)
 		s := body.stamped()

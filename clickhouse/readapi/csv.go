@@ -19,8 +19,8 @@ import (
 	"daybook/clickhouse/export"
 )
 
-// formatInput says which form the answer takes; every list embeds it.
-type formatInput struct {
+// FormatInput says which form the answer takes; every list embeds it.
+type FormatInput struct {
 	Accept string `header:"Accept" doc:"text/csv asks for CSV." hidden:"true"`
 	Format string `query:"format" enum:"json,csv" doc:"Form of the answer; goes before Accept."`
 	Raw    string `query:"raw" enum:"0,1" doc:"1 switches the formula guard of CSV cells off, for machines."`
@@ -28,7 +28,7 @@ type formatInput struct {
 
 // csv says whether CSV is wanted: by format, else by the first of the two
 // types in Accept that has a quality above that of the other.
-func (f formatInput) csv() bool {
+func (f FormatInput) csv() bool {
 	if f.Format != "" {
 		return f.Format == "csv"
 	}
@@ -57,12 +57,12 @@ type file struct {
 	name    string // from ids that the server checked
 	columns []string
 	raw     bool
-	stamp   stamp
+	stamp   Stamp
 	rows    func(context.Context, *export.CSV) error
 }
 
 // csvFile begins a CSV answer of this format.
-func (f formatInput) csvFile(name string, s stamp, columns ...string) file {
+func (f FormatInput) csvFile(name string, s Stamp, columns ...string) file {
 	return file{name: name, columns: columns, raw: f.Raw == "1", stamp: s}
 }
 

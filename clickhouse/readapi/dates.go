@@ -11,14 +11,14 @@ import (
 // SEMANTICS.md section 6.8).
 const defaultDays = 14
 
-// rangeInput is a range of local dates, both inclusive.
-type rangeInput struct {
+// RangeInput is a range of local dates, both inclusive.
+type RangeInput struct {
 	From string `query:"from" format:"date" doc:"First local date, inclusive; 13 days before to if left out." example:"2026-03-01"`
 	To   string `query:"to" format:"date" doc:"Last local date, inclusive; today in the subject's zone if left out." example:"2026-03-14"`
 }
 
 // dates reads the range; today is that of zone.
-func (a *API) dates(in rangeInput, zone *time.Location) (from, to query.Date, err error) {
+func (a *API) dates(in RangeInput, zone *time.Location) (from, to query.Date, err error) {
 	to = query.DateOf(a.cfg.Clock().In(zone))
 	if in.To != "" {
 		if to, err = dateParameter("query.to", in.To); err != nil {
@@ -53,8 +53,8 @@ func dateParameter(field, value string) (query.Date, error) {
 	return d, nil
 }
 
-// pageInput is the paging of every list.
-type pageInput struct {
+// PageInput is the paging of every list.
+type PageInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Rows a page."`
 	Cursor string `query:"cursor" maxLength:"2000" doc:"next_cursor of the page before."`
 }

@@ -27,7 +27,7 @@ type Network struct {
 // networkAnswer is one network by itself.
 type networkAnswer struct {
 	Network
-	stamp
+	Stamp
 }
 
 func networkOf(n *query.Network) Network {
@@ -56,16 +56,16 @@ func gapText(gap time.Duration) string {
 }
 
 type networksInput struct {
-	pageInput
-	formatInput
+	PageInput
+	FormatInput
 }
 
-type networkInput struct {
+type NetworkInput struct {
 	Network string `path:"network" doc:"Id of the network." maxLength:"256"`
 }
 
 type putNetworkInput struct {
-	networkInput
+	NetworkInput
 
 	Body struct {
 		Title     *string `json:"title,omitempty" maxLength:"200" doc:"Name for people."`
@@ -76,11 +76,11 @@ type putNetworkInput struct {
 }
 
 func (a *API) registerNetworks() {
-	register[networksInput, list[Network]](a, huma.Operation{
+	register[networksInput, List[Network]](a, huma.Operation{
 		OperationID: "list-networks", Method: http.MethodGet, Path: "/v1/networks", Tags: []string{"Networks"},
 		Summary: "Networks, ascending by id",
 	}, true, a.listNetworks)
-	register[networkInput, networkAnswer](a, huma.Operation{
+	register[NetworkInput, networkAnswer](a, huma.Operation{
 		OperationID: "get-network", Method: http.MethodGet, Path: "/v1/networks/{network}", Tags: []string{"Networks"},
 		Summary: "One network",
 	}, false, a.getNetwork)
@@ -112,7 +112,7 @@ func (a *API) listNetworks(ctx context.Context, in *networksInput) (*huma.Stream
 	}
 	ctx, cancel := a.queryContext(ctx)
 	defer cancel()
-	body, err := a.networks(ctx, in.pageInput)
+	body, err := a.networks(ctx, in.PageInput)
 	if err != nil {
 		return nil, err
 	}
@@ -120,9 +120,9 @@ func (a *API) listNetworks(ctx context.Context, in *networksInput) (*huma.Stream
 }
 
 // networks gives one page of networks.
-func (a *API) networks(ctx context.Context, in pageInput) (*list[Network], error) {
+func (a *API) networks(ctx context.Context, in PageInput) (*List[Network], error) {
 	const scope = "networks"
-	body := &list[Network]{Items: []Network{}, stamp: a.newStamp()}
+	body := &List[Network]{Items: []Network{}, Stamp: a.newStamp()}
 	var after string
 	if err := a.cursors.open(scope, in.Cursor, &after); err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func (a *API) networks(ctx context.Context, in pageInput) (*list[Network], error
 
 // full says that the page holds its limit while there is one more row, and
 // then sets the cursor to the last row that it holds.
-func (l *list[T]) full(limit int, c cursors, scope string, position func() any) bool {
+func (l *List[T]) full(limit int, c cursors, scope string, position func() any) bool {
 	if len(l.Items) < limit {
 		return false
 	}
@@ -150,7 +150,7 @@ func (l *list[T]) full(limit int, c cursors, scope string, position func() any) 
 	return true
 }
 
-func (a *API) getNetwork(ctx context.Context, in *networkInput) (*huma.StreamResponse, error) {
+func (a *API) getNetwork(ctx context.Context, in *NetworkInput) (*huma.StreamResponse, error) {
 	ctx, cancel := a.queryContext(ctx)
 	defer cancel()
 	s := a.newStamp()
@@ -161,7 +161,7 @@ func (a *API) getNetwork(ctx context.Context, in *networkInput) (*huma.StreamRes
 	if err := a.freshen(ctx, &s, in.Network, ""); err != nil {
 		return nil, err
 	}
-	return answer(http.StatusOK, &networkAnswer{Network: networkOf(n), stamp: s}), nil
+	return answer(http.StatusOK, &networkAnswer{Network: networkOf(n), Stamp: s}), nil
 }
 
 func (a *API) putNetwork(ctx context.Context, in *putNetworkInput) (*huma.StreamResponse, error) {
@@ -188,7 +188,7 @@ func (a *API) putNetwork(ctx context.Context, in *putNetworkInput) (*huma.Stream
 	if out.Zone == "" {
 		out.Zone = "UTC"
 	}
-	return answer(status, &networkAnswer{Network: out, stamp: s}), nil
+	return answer(status, &networkAnswer{Network: out, Stamp: s}), nil
 }
 
 func (a *API) settingsFailed(ctx context.Context, err error) error {

@@ -156,7 +156,7 @@ func viewerZone(r *http.Request) string {
 }
 
 // fresh gives the stamp in the zone of the page.
-func fresh(s *stamp, zone *time.Location) *web.Fresh {
+func fresh(s *Stamp, zone *time.Location) *web.Fresh {
 	f := &web.Fresh{AsOf: s.AsOf.In(zone)}
 	if s.CompleteThrough != nil {
 		f.Through = s.CompleteThrough.In(zone)

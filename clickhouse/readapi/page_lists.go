@@ -12,7 +12,7 @@ import (
 const pageRows = 100
 
 func (p *page) networks(ctx context.Context, r *http.Request) (web.Page, any, error) {
-	body, err := p.API.networks(ctx, pageInput{Limit: pageRows, Cursor: r.URL.Query().Get("cursor")})
+	body, err := p.API.networks(ctx, PageInput{Limit: pageRows, Cursor: r.URL.Query().Get("cursor")})
 	if err != nil {
 		return "", nil, err
 	}
@@ -35,7 +35,7 @@ func (p *page) users(ctx context.Context, r *http.Request) (web.Page, any, error
 	}
 	zone, _ := location(n.Zone)
 	view := &web.UsersView{
-		Frame:   web.Frame{Title: title(n), Crumbs: crumbs(), Fresh: fresh(&body.stamp, zone)},
+		Frame:   web.Frame{Title: title(n), Crumbs: crumbs(), Fresh: fresh(&body.Stamp, zone)},
 		Network: n.NetworkID, Search: in.Search,
 	}
 	for i := range body.Items {

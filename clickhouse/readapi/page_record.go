@@ -26,7 +26,7 @@ func (p *page) record(ctx context.Context, r *http.Request) (web.Page, any, erro
 	}
 	view := &web.RecordView{
 		Frame: web.Frame{
-			Title: nameOf(sub), Crumbs: crumbs(networkCrumb(sub)), Fresh: fresh(&body.stamp, sub.zone),
+			Title: nameOf(sub), Crumbs: crumbs(networkCrumb(sub)), Fresh: fresh(&body.Stamp, sub.zone),
 			ViewerZone: in.ViewerZone, TellZone: true,
 		},
 		Network: in.Network, User: in.User, Name: sub.user.Name, Zone: sub.name,
@@ -103,7 +103,7 @@ func (p *page) day(ctx context.Context, r *http.Request) (web.Page, any, error) 
 	view := &web.DayView{
 		Frame: web.Frame{
 			Title: date.Time().Format("2 January 2006") + ", " + nameOf(sub), Crumbs: crumbs(networkCrumb(sub), back),
-			Fresh: fresh(&body.stamp, sub.zone), ViewerZone: in.ViewerZone, TellZone: true,
+			Fresh: fresh(&body.Stamp, sub.zone), ViewerZone: in.ViewerZone, TellZone: true,
 		},
 		Network: in.Network, User: in.User, Name: sub.user.Name, Zone: sub.name, Date: date.Time(),
 		Total: totalOf(&body.Day), Back: back.Href, Whole: in.Cursor == "" && body.NextCursor == nil,

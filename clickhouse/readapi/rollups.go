@@ -25,16 +25,16 @@ type Rollup struct {
 }
 
 type rollupsInput struct {
-	networkInput
-	rangeInput
-	pageInput
-	formatInput
+	NetworkInput
+	RangeInput
+	PageInput
+	FormatInput
 
 	User string `query:"user" maxLength:"256" doc:"Only this user's days."`
 }
 
 func (a *API) registerRollups() {
-	register[rollupsInput, list[Rollup]](a, huma.Operation{
+	register[rollupsInput, List[Rollup]](a, huma.Operation{
 		OperationID: "daily-rollups", Method: http.MethodGet, Path: "/v1/networks/{network}/rollups/daily", Tags: []string{"Rollups"},
 		Summary:     "Daily totals of a network, or of one user, oldest first",
 		Description: "The past two weeks by default; dates without activity are not listed.",
@@ -44,13 +44,13 @@ func (a *API) registerRollups() {
 func (a *API) listRollups(ctx context.Context, in *rollupsInput) (*huma.StreamResponse, error) {
 	quick, cancel := a.queryContext(ctx)
 	defer cancel()
-	body := &list[Rollup]{Items: []Rollup{}, stamp: a.newStamp()}
-	from, to, err := a.scopedRange(quick, in.Network, in.User, in.rangeInput, &body.stamp)
+	body := &List[Rollup]{Items: []Rollup{}, Stamp: a.newStamp()}
+	from, to, err := a.scopedRange(quick, in.Network, in.User, in.RangeInput, &body.Stamp)
 	if err != nil {
 		return nil, err
 	}
 	if in.csv() {
-		return a.rollupsCSV(in, body.stamp, from, to), nil
+		return a.rollupsCSV(in, body.Stamp, from, to), nil
 	}
 	name := scope("rollups", in.Network, in.User, in.From, in.To)
 	var at dayPosition
@@ -100,7 +100,7 @@ func (a *API) rollups(ctx context.Context, in *rollupsInput, from, to query.Date
 	}
 }
 
-func (a *API) rollupsCSV(in *rollupsInput, s stamp, from, to query.Date) *huma.StreamResponse {
+func (a *API) rollupsCSV(in *rollupsInput, s Stamp, from, to query.Date) *huma.StreamResponse {
 	name := "daily_" + in.Network
 	if in.User != "" {
 		name += "_" + userTag(in.User)

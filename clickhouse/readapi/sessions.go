@@ -29,17 +29,17 @@ type Session struct {
 }
 
 type sessionsInput struct {
-	networkInput
-	rangeInput
-	pageInput
-	formatInput
+	NetworkInput
+	RangeInput
+	PageInput
+	FormatInput
 
 	User        string `query:"user" maxLength:"256" doc:"Only sessions of this user."`
 	DeviceClass string `query:"device_class" enum:"mobile,web" doc:"Only sessions on this class of device."`
 }
 
 func (a *API) registerSessions() {
-	register[sessionsInput, list[Session]](a, huma.Operation{
+	register[sessionsInput, List[Session]](a, huma.Operation{
 		OperationID: "list-sessions", Method: http.MethodGet, Path: "/v1/networks/{network}/sessions", Tags: []string{"Sessions"},
 		Summary:     "Sessions of a network that began in a range of local dates, in order of start",
 		Description: "The past two weeks in the network's zone by default. A session belongs to the local date of its start.",
@@ -49,14 +49,14 @@ func (a *API) registerSessions() {
 func (a *API) listSessions(ctx context.Context, in *sessionsInput) (*huma.StreamResponse, error) {
 	quick, cancel := a.queryContext(ctx)
 	defer cancel()
-	body := &list[Session]{Items: []Session{}, stamp: a.newStamp()}
-	from, to, err := a.scopedRange(quick, in.Network, in.User, in.rangeInput, &body.stamp)
+	body := &List[Session]{Items: []Session{}, Stamp: a.newStamp()}
+	from, to, err := a.scopedRange(quick, in.Network, in.User, in.RangeInput, &body.Stamp)
 	if err != nil {
 		return nil, err
 	}
 	q := query.Sessions{Network: in.Network, User: in.User, DeviceClass: in.DeviceClass, From: from, To: to, Limit: query.All}
 	if in.csv() {
-		return a.sessionsCSV(in.formatInput, body.stamp, q), nil
+		return a.sessionsCSV(in.FormatInput, body.Stamp, q), nil
 	}
 	name := scope("sessions", in.Network, in.User, in.DeviceClass, in.From, in.To)
 	q.Limit = in.Limit + 1
@@ -93,7 +93,7 @@ type sessionPosition struct {
 
 // scopedRange resolves network, and user if one is named, and the range; today
 // is that of the user's zone, else of the network's.
-func (a *API) scopedRange(ctx context.Context, network, user string, in rangeInput, s *stamp) (from, to query.Date, err error) {
+func (a *API) scopedRange(ctx context.Context, network, user string, in RangeInput, s *Stamp) (from, to query.Date, err error) {
 	var zone *time.Location
 	if user != "" {
 		sub, err := a.subject(ctx, network, user)
@@ -114,7 +114,7 @@ func (a *API) scopedRange(ctx context.Context, network, user string, in rangeInp
 	return from, to, a.freshen(ctx, s, network, user)
 }
 
-func (a *API) sessionsCSV(in formatInput, s stamp, q query.Sessions) *huma.StreamResponse {
+func (a *API) sessionsCSV(in FormatInput, s Stamp, q query.Sessions) *huma.StreamResponse {
 	name := "sessions_" + q.Network
 	if q.User != "" {
 		name += "_" + userTag(q.User)

@@ -20,9 +20,9 @@ type User struct {
 }
 
 type usersInput struct {
-	networkInput
-	pageInput
-	formatInput
+	NetworkInput
+	PageInput
+	FormatInput
 
 	Search     string `query:"q" maxLength:"256" doc:"Part of the id or name, in any case of letters."`
 	ActiveFrom string `query:"active_from" format:"date" doc:"Only users with an active day on or after this date."`
@@ -30,7 +30,7 @@ type usersInput struct {
 }
 
 func (a *API) registerUsers() {
-	register[usersInput, list[User]](a, huma.Operation{
+	register[usersInput, List[User]](a, huma.Operation{
 		OperationID: "list-users", Method: http.MethodGet, Path: "/v1/networks/{network}/users", Tags: []string{"Users"},
 		Summary: "Users of a network, ascending by id",
 	}, true, a.listUsers)
@@ -44,7 +44,7 @@ func (a *API) listUsers(ctx context.Context, in *usersInput) (*huma.StreamRespon
 		return nil, err
 	}
 	if in.csv() {
-		f := in.csvFile("users_"+n.NetworkID, body.stamp, "user_id", "name", "zone", "first_date", "last_date")
+		f := in.csvFile("users_"+n.NetworkID, body.Stamp, "user_id", "name", "zone", "first_date", "last_date")
 		q.After, q.Limit = "", query.All
 		f.rows = func(ctx context.Context, out *export.CSV) error {
 			for row, err := range q.Run(ctx, a.db) {
@@ -67,7 +67,7 @@ func (a *API) listUsers(ctx context.Context, in *usersInput) (*huma.StreamRespon
 }
 
 // users gives one page of users and their network.
-func (a *API) users(ctx context.Context, in *usersInput) (*list[User], *query.Network, error) {
+func (a *API) users(ctx context.Context, in *usersInput) (*List[User], *query.Network, error) {
 	body, n, q, err := a.beginUsers(ctx, in)
 	if err == nil {
 		err = a.fillUsers(ctx, body, in, n, q)
@@ -75,8 +75,8 @@ func (a *API) users(ctx context.Context, in *usersInput) (*list[User], *query.Ne
 	return body, n, err
 }
 
-func (a *API) beginUsers(ctx context.Context, in *usersInput) (body *list[User], n *query.Network, q query.Users, err error) {
-	body = &list[User]{Items: []User{}, stamp: a.newStamp()}
+func (a *API) beginUsers(ctx context.Context, in *usersInput) (body *List[User], n *query.Network, q query.Users, err error) {
+	body = &List[User]{Items: []User{}, Stamp: a.newStamp()}
 	q = query.Users{Network: in.Network, Search: in.Search, Limit: in.Limit + 1}
 	if in.ActiveFrom != "" {
 		d, err := dateParameter("query.active_from", in.ActiveFrom)
@@ -98,14 +98,14 @@ func (a *API) beginUsers(ctx context.Context, in *usersInput) (body *list[User],
 	if n, err = a.network(ctx, in.Network); err != nil {
 		return nil, nil, q, err
 	}
-	return body, n, q, a.freshen(ctx, &body.stamp, in.Network, "")
+	return body, n, q, a.freshen(ctx, &body.Stamp, in.Network, "")
 }
 
 func (in *usersInput) scope() string {
 	return scope("users", in.Network, in.Search, in.ActiveFrom, in.ActiveTo)
 }
 
-func (a *API) fillUsers(ctx context.Context, body *list[User], in *usersInput, n *query.Network, q query.Users) error {
+func (a *API) fillUsers(ctx context.Context, body *List[User], in *usersInput, n *query.Network, q query.Users) error {
 	for row, err := range q.Run(ctx, a.db) {
 		if err != nil {
 			return a.storage(ctx, "users", err)
