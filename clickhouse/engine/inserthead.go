@@ -174,13 +174,10 @@ func callsFunction(text []byte, name string) bool {
 	var before, last token
 	for pos := 0; ; {
 		t := nextToken(text, pos)
-		named := func(t token) bool {
-			return t.is(text, name) || t.kind == tokenQuoted && t.to-t.from == len(name)+2 && string(text[t.from+1:t.to-1]) == name
-		}
-		if t.punct(text, '(') && named(last) {
+		if t.punct(text, '(') && isNamed(text, last, name) {
 			return true
 		}
-		if named(t) && (last.is(text, "APPLY") || last.punct(text, '(') && before.is(text, "APPLY")) {
+		if isNamed(text, t, name) && (last.is(text, "APPLY") || last.punct(text, '(') && before.is(text, "APPLY")) {
 			return true
 		}
 		if t.kind == tokenEnd || t.kind == tokenCut {
@@ -188,6 +185,11 @@ func callsFunction(text []byte, name string) bool {
 		}
 		before, last, pos = last, t, t.to
 	}
+}
+
+// isNamed tells an identifier of that name, quoted or not.
+func isNamed(text []byte, t token, name string) bool {
+	return t.is(text, name) || t.kind == tokenQuoted && t.to-t.from == len(name)+2 && string(text[t.from+1:t.to-1]) == name
 }
 
 // bracket is the change of depth that a byte of punctuation makes.

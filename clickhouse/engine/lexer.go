@@ -65,11 +65,7 @@ func solidToken(text []byte, pos int) token {
 	case b == '$':
 		return heredocToken(text, pos)
 	case isWordByte(b) || b >= 0x80:
-		end := pos + 1
-		for end < len(text) && (isWordByte(text[end]) || text[end] >= 0x80) {
-			end++
-		}
-		return token{tokenWord, pos, end}
+		return wordToken(text, pos)
 	default:
 		return token{tokenPunct, pos, pos + 1}
 	}
@@ -93,21 +89,29 @@ func quotedToken(text []byte, pos int, kind tokenKind) token {
 	return token{tokenCut, pos, len(text)}
 }
 
-// heredocToken scans $tag$...$tag$; a dollar that opens none is punctuation.
+// heredocToken scans $tag$...$tag$, whatever bytes the tag has, as the engine
+// does; without a second tag the dollar begins a word or stands alone.
 func heredocToken(text []byte, pos int) token {
-	end := pos + 1
-	for end < len(text) && isWordByte(text[end]) {
-		end++
+	size := bytes.IndexByte(text[pos+1:], '$') + 2
+	if size >= 2 {
+		tag := text[pos : pos+size]
+		if closing := bytes.Index(text[pos+size:], tag); closing >= 0 {
+			return token{tokenString, pos, pos + size + closing + size}
+		}
 	}
-	if at(text, end) != '$' {
+	if !isWordByte(at(text, pos+1)) {
 		return token{tokenPunct, pos, pos + 1}
 	}
-	tag := text[pos : end+1]
-	closing := bytes.Index(text[end+1:], tag)
-	if closing < 0 {
-		return token{tokenCut, pos, len(text)}
+	return wordToken(text, pos)
+}
+
+// wordToken scans a word; a dollar inside belongs to it, as for the engine.
+func wordToken(text []byte, pos int) token {
+	end := pos + 1
+	for end < len(text) && (isWordByte(text[end]) || text[end] == '$' || text[end] >= 0x80) {
+		end++
 	}
-	return token{tokenString, pos, end + 1 + closing + len(tag)}
+	return token{tokenWord, pos, end}
 }
 
 // at is text[i], or 0 beyond its end.
