@@ -1,15 +1,33 @@
 package enrich
 
 import (
+	"strings"
+
 	"github.com/mileusna/useragent"
 
 	"daybook/schemas"
 )
 
-// Classifier tells Mobile from Web.
+// Classifier tells Mobile from Web (SPK-19) and robots from people. One
+// goroutine owns it.
+//
+// Decision. SEMANTICS.md section 6.1 counts every browser as Web, a phone's too,
+// and only apps as Mobile; of an access log one wants Mobile and Web from the
+// user agents, and there a phone is known by nothing else. Both are kept apart by
+// who can know: device.class of the event always wins, and a client that is an
+// app, or a web page on a phone, says which. Without it the user agent is all
+// there is, and the question that it can answer is the device: phones and
+// tablets are Mobile, desktop browsers Web. What neither tells is Web, flagged
+// schemas.FlagClassUnknown.
+//
+// Parser: mileusna/useragent, helped by two short word lists, and not
+// medama-io/go-useragent. Of the 73 robots in uap-core's device tests mileusna
+// alone names 43 and medama 20; medama takes every Firefox on Windows XP for
+// unknown, "Tablet PC 2.0" for a tablet, and libwww and Lynx for phones. It is
+// faster (253 ns against 1.4 µs), which the cache makes up for.
 type Classifier struct {
 	young, old map[string]verdict // by user agent; old is what was young before
-	entries    int                // of each
+	entries    int                // bound of each
 }
 
 // verdict is what a user agent tells.
@@ -18,7 +36,8 @@ type verdict struct {
 	robot bool
 }
 
-// maxAgentBytes is how much of a user agent is looked at.
+// maxAgentBytes is how much of a user agent is looked at, so that the cache is
+// bounded in bytes too. The longest of the 558 in the sample log has 391.
 const maxAgentBytes = 512
 
 // New gives a classifier that remembers between cacheEntries/2 and cacheEntries
@@ -32,7 +51,10 @@ func New(cacheEntries int) *Classifier {
 	}
 }
 
-// Classify gives the class of an event and its flags.
+// Classify gives the class that an event is booked under, Mobile or Web, and
+// FlagRobot and FlagClassUnknown as they apply. class is the event's own, ua its
+// user agent; either may be absent. It does not allocate for a user agent that
+// it remembers, and its answer never depends on what it remembers.
 func (c *Classifier) Classify(class schemas.DeviceClass, ua []byte) (schemas.DeviceClass, schemas.EventFlags) {
 	var v verdict
 	if len(ua) > 0 {
@@ -53,7 +75,7 @@ func (c *Classifier) Classify(class schemas.DeviceClass, ua []byte) (schemas.Dev
 
 // look answers from the cache, else parses. When the young half is full it
 // becomes the old one, whose entries are forgotten: no clock, no list, and a
-// user agent that is used stays.
+// user agent that is in use stays.
 func (c *Classifier) look(ua []byte) verdict {
 	if v, ok := c.young[string(ua)]; ok {
 		return v
@@ -72,12 +94,43 @@ func (c *Classifier) look(ua []byte) verdict {
 
 func parse(ua string) verdict {
 	p := useragent.Parse(ua)
-	v := verdict{robot: p.Bot}
+	lower := strings.ToLower(ua)
+	v := verdict{robot: p.Bot || namesRobot(lower)}
 	switch {
-	case p.Mobile || p.Tablet:
+	case p.Mobile, p.Tablet, namesMobile(lower):
 		v.class = schemas.ClassMobile
-	case p.Desktop:
+	case p.Desktop, namesDesktop(lower):
 		v.class = schemas.ClassWeb
 	}
 	return v
+}
+
+// namesRobot finds what the parser misses: previews that look like a browser,
+// and programs that send no address.
+func namesRobot(lower string) bool {
+	// Cubot makes phones.
+	lower = strings.ReplaceAll(lower, "cubot", "")
+	return containsAny(lower, "bot", "crawl", "spider", "slurp", "favicon", "preview", "imageproxy",
+		"curl/", "wget/", "libwww", "python", "ruby", "java/", "go-http-client", "headless", "ezooms", "feedbin", "portscout", "nutch", "ptst/", "inspectiontool")
+}
+
+// namesMobile finds phones and tablets under a desktop's name and those that
+// come before smartphones.
+func namesMobile(lower string) bool {
+	return containsAny(lower, "android", "iphone", "ipad", "ipod", "windows phone", "windows mobile", "iemobile", "midp", "up.browser",
+		"opera mini", "opera mobi", "blackberry", "symbian", "ucweb", "mobilesafari", "kaios", "wap browser")
+}
+
+// namesDesktop finds the systems that the parser has no name for.
+func namesDesktop(lower string) bool {
+	return containsAny(lower, "x11;", "freebsd", "openbsd", "netbsd", "macbook", "macintosh", "windows nt", "windows 9")
+}
+
+func containsAny(text string, words ...string) bool {
+	for _, word := range words {
+		if strings.Contains(text, word) {
+			return true
+		}
+	}
+	return false
 }
