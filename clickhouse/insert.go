@@ -43,6 +43,15 @@ func pause(ctx context.Context, d time.Duration) error {
 // insert that failed half-way left (a block over several partitions or a killed
 // engine).
 func (s *Store) insert(ctx context.Context, b *block) error {
+	return s.insertTries(ctx, b, true)
+}
+
+// insertOnce is insert without a second try.
+func (s *Store) insertOnce(ctx context.Context, b *block) error {
+	return s.insertTries(ctx, b, false)
+}
+
+func (s *Store) insertTries(ctx context.Context, b *block, again bool) error {
 	if b.rows == 0 {
 		return nil
 	}
@@ -55,7 +64,7 @@ func (s *Store) insert(ctx context.Context, b *block) error {
 	for {
 		attempts++
 		err = s.conn.InsertFormat(chgo.Context(ctx, settings), "Native", b.statement(s.database), bytes.NewReader(b.buf.Buf))
-		if err = wrap(ctx, "insert into "+b.table, err); err == nil || !errors.Is(err, ErrTransient) {
+		if err = wrap(ctx, "insert into "+b.table, err); err == nil || !again || !errors.Is(err, ErrTransient) {
 			break
 		}
 		s.log.LogAttrs(ctx, slog.LevelWarn, "insert failed, trying again", slog.String("table", b.table),

@@ -46,3 +46,8 @@ func (a answer) Next() bool             { return a.rows.Next() }
 func (a answer) Scan(dest ...any) error { return wrap(a.ctx, "read answer", a.rows.Scan(dest...)) }
 func (a answer) Err() error             { return wrap(a.ctx, "read answer", a.rows.Err()) }
 func (a answer) Close() error           { return wrap(a.ctx, "close answer", a.rows.Close()) }
+
+// Exec runs a statement without an answer, for maintenance and tests.
+func (s *Store) Exec(ctx context.Context, sql string) error {
+	return wrap(ctx, "run statement", s.conn.Exec(ctx, sql))
+}

@@ -128,7 +128,7 @@ func (a *API) fillDay(ctx context.Context, body *dayAnswer, in *dayInput, sub *s
 			break
 		}
 		body.slices = append(body.slices, row)
-		body.Items = append(body.Items, daySessionOf(&row, sub.name, view))
+		body.Items = append(body.Items, a.daySessionOf(&row, sub.name, view))
 	}
 	return nil
 }
@@ -139,8 +139,8 @@ type rowPosition struct {
 	ID string `json:"i"`
 }
 
-func daySessionOf(row *query.DaySession, fallback string, view *time.Location) DaySession {
-	zone, name := location(row.Zone, fallback)
+func (a *API) daySessionOf(row *query.DaySession, fallback string, view *time.Location) DaySession {
+	zone, name := a.zones.pick(row.Zone, fallback)
 	return DaySession{
 		Date: row.Date, SessionID: row.SessionID, DeviceClass: row.DeviceClass,
 		StartedAt: instant(row.StartedAt.In(zone)), EndedAt: instant(row.EndedAt.In(zone)), DurationS: row.DurationS,

@@ -153,26 +153,26 @@ func (a *API) recordCSV(in FormatInput, sub *subject, s Stamp, from, to query.Da
 				return err
 			}
 			if len(day) > 0 && day[0].Date != row.Date {
-				if err := writeDay(out, sub, day); err != nil {
+				if err := a.writeDay(out, sub, day); err != nil {
 					return err
 				}
 				day = day[:0]
 			}
 			day = append(day, row)
 		}
-		return writeDay(out, sub, day)
+		return a.writeDay(out, sub, day)
 	}
 	return a.stream(f)
 }
 
-func writeDay(out *export.CSV, sub *subject, day []query.DaySession) error {
+func (a *API) writeDay(out *export.CSV, sub *subject, day []query.DaySession) error {
 	total := int64(0)
 	for i := range day {
 		total += day[i].DurationS
 	}
 	for i := range day {
 		row := &day[i]
-		zone, name := location(row.Zone, sub.name)
+		zone, name := a.zones.pick(row.Zone, sub.name)
 		start, end := row.StartedAt.In(zone), row.EndedAt.In(zone)
 		err := out.Text(sub.user.UserID).Text(sub.user.Name).Plain(row.Date.String()).Int(int64(i + 1)).Plain(deviceType(row.DeviceClass)).
 			Plain(instant(start)).Plain(instant(end)).Int(row.DurationS).Plain(clock(row.DurationS)).

@@ -33,7 +33,7 @@ func (p *page) users(ctx context.Context, r *http.Request) (web.Page, any, error
 	if err != nil {
 		return "", nil, err
 	}
-	zone, _ := location(n.Zone)
+	zone, _ := p.zones.pick(n.Zone)
 	view := &web.UsersView{
 		Frame:   web.Frame{Title: title(n), Crumbs: crumbs(), Fresh: fresh(&body.Stamp, zone)},
 		Network: n.NetworkID, Search: in.Search,

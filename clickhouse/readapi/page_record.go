@@ -78,7 +78,7 @@ func (p *page) slices(ctx context.Context, in *recordInput, body *dayList) (map[
 	}
 	out := make(map[query.Date][]web.Span, len(byDate))
 	for date, rows := range byDate {
-		zone, _ := location(rows[0].Zone, body.TimeZone)
+		zone, _ := p.zones.pick(rows[0].Zone, body.TimeZone)
 		start, end := dayBounds(date, zone)
 		out[date] = spans(rows, start, end)
 	}
@@ -109,7 +109,7 @@ func (p *page) day(ctx context.Context, r *http.Request) (web.Page, any, error) 
 		Total: totalOf(&body.Day), Back: back.Href, Whole: in.Cursor == "" && body.NextCursor == nil,
 		CSV: address(recordPath(in.Network, in.User)+"/"+date.String(), "format", "csv"),
 	}
-	fillSessions(view, body, sub)
+	p.fillSessions(view, body, sub)
 	if body.NextCursor != nil {
 		view.More = address("/n/"+in.Network+"/day", "user", in.User, "date", in.Date, "viewer_tz", get("viewer_tz"), "cursor", *body.NextCursor)
 	}
@@ -117,10 +117,10 @@ func (p *page) day(ctx context.Context, r *http.Request) (web.Page, any, error) 
 }
 
 // fillSessions adds the rows, and the bar that shows them.
-func fillSessions(view *web.DayView, body *dayAnswer, sub *subject) {
+func (p *page) fillSessions(view *web.DayView, body *dayAnswer, sub *subject) {
 	zone := sub.zone
 	if len(body.slices) > 0 {
-		zone, view.Zone = location(body.slices[0].Zone, sub.name)
+		zone, view.Zone = p.zones.pick(body.slices[0].Zone, sub.name)
 	}
 	start, end := dayBounds(body.Day.Date, zone)
 	odd := end.Sub(start) != 24*time.Hour
@@ -130,7 +130,7 @@ func fillSessions(view *web.DayView, body *dayAnswer, sub *subject) {
 	view.Hours, view.Spans = hours(body.Day.Date, start, end, zone), spans(body.slices, start, end)
 	for i := range body.slices {
 		s, item := &body.slices[i], &body.Items[i]
-		in, _ := location(s.Zone, sub.name)
+		in, _ := p.zones.pick(s.Zone, sub.name)
 		row := web.SessionRow{
 			No: i + 1, Device: deviceType(s.DeviceClass), Start: s.StartedAt.In(in), End: s.EndedAt.In(in), Seconds: s.DurationS,
 			Open: s.Status == "open" && !s.ContinuesTo, FromBefore: s.ContinuesFrom, Onwards: s.ContinuesTo, Offset: odd, Robot: s.Robot,

@@ -79,7 +79,7 @@ func (a *API) listSessions(ctx context.Context, in *sessionsInput) (*huma.Stream
 			break
 		}
 		last = row
-		body.Items = append(body.Items, sessionOf(&row))
+		body.Items = append(body.Items, a.sessionOf(&row))
 	}
 	return answer(http.StatusOK, body), nil
 }
@@ -106,7 +106,7 @@ func (a *API) scopedRange(ctx context.Context, network, user string, in RangeInp
 		if err != nil {
 			return 0, 0, err
 		}
-		zone, _ = location(n.Zone)
+		zone, _ = a.zones.pick(n.Zone)
 	}
 	if from, to, err = a.dates(in, zone); err != nil {
 		return 0, 0, err
@@ -126,7 +126,7 @@ func (a *API) sessionsCSV(in FormatInput, s Stamp, q query.Sessions) *huma.Strea
 			if err != nil {
 				return err
 			}
-			r := sessionOf(&row)
+			r := a.sessionOf(&row)
 			if err := out.Plain(r.SessionID).Text(r.UserID).Plain(r.Date.String()).Text(r.DeviceID).Plain(r.DeviceClass).
 				Plain(r.StartedAt).Plain(r.EndedAt).Int(r.DurationS).Plain(r.Status).Plain(r.EndReason).
 				Int(int64(r.Events)).Plain(r.Zone).Bool(r.Robot).End(); err != nil {
@@ -138,8 +138,8 @@ func (a *API) sessionsCSV(in FormatInput, s Stamp, q query.Sessions) *huma.Strea
 	return a.stream(f)
 }
 
-func sessionOf(row *query.Session) Session {
-	zone, name := location(row.Zone)
+func (a *API) sessionOf(row *query.Session) Session {
+	zone, name := a.zones.pick(row.Zone)
 	return Session{
 		SessionID: row.SessionID, UserID: row.UserID, Date: row.Date, DeviceID: row.DeviceID, DeviceClass: row.DeviceClass,
 		StartedAt: instant(row.StartedAt.In(zone)), EndedAt: instant(row.EndedAt.In(zone)), DurationS: row.DurationS,

@@ -3,6 +3,7 @@ package readapi
 import (
 	"context"
 	"regexp"
+	"sync"
 	"time"
 
 	"daybook/clickhouse/query"
@@ -39,7 +40,7 @@ func (a *API) subject(ctx context.Context, network, user string) (*subject, erro
 			return nil, unknownUser()
 		}
 		s := &subject{network: row.Network, user: *row.User}
-		s.zone, s.name = location(row.User.Zone, row.Network.Zone)
+		s.zone, s.name = a.zones.pick(row.User.Zone, row.Network.Zone)
 		return s, nil
 	}
 	return nil, unknownNetwork()
@@ -59,10 +60,18 @@ func (a *API) network(ctx context.Context, network string) (*query.Network, erro
 	return nil, unknownNetwork()
 }
 
-// location gives the first zone that this process knows, else UTC.
-func location(names ...string) (*time.Location, string) {
+// zones keeps the zones that rows name: LoadLocation reads its file anew each
+// time. Only names that exist are kept, so there are at most some 600.
+type zones struct{ loaded sync.Map }
+
+// pick gives the first zone that this process knows, else UTC.
+func (z *zones) pick(names ...string) (*time.Location, string) {
 	for _, name := range names {
+		if zone, ok := z.loaded.Load(name); ok {
+			return zone.(*time.Location), name //nolint:errcheck,forcetypeassert // nothing else is stored
+		}
 		if zone, err := zoneNamed(name); err == nil {
+			z.loaded.Store(name, zone)
 			return zone, name
 		}
 	}

@@ -51,7 +51,7 @@ func (a *API) listUsers(ctx context.Context, in *usersInput) (*huma.StreamRespon
 				if err != nil {
 					return err
 				}
-				u := userOf(&row, n)
+				u := a.userOf(&row, n)
 				if err := out.Text(u.UserID).Text(u.Name).Plain(u.Zone).Plain(dateText(u.FirstDate)).Plain(dateText(u.LastDate)).End(); err != nil {
 					return err
 				}
@@ -113,14 +113,14 @@ func (a *API) fillUsers(ctx context.Context, body *List[User], in *usersInput, n
 		if body.full(in.Limit, a.cursors, in.scope(), func() any { return body.Items[len(body.Items)-1].UserID }) {
 			break
 		}
-		body.Items = append(body.Items, userOf(&row, n))
+		body.Items = append(body.Items, a.userOf(&row, n))
 	}
 	return nil
 }
 
-func userOf(u *query.User, n *query.Network) User {
+func (a *API) userOf(u *query.User, n *query.Network) User {
 	out := User{UserID: u.UserID, Name: u.Name, FirstDate: u.FirstDate, LastDate: u.LastDate}
-	_, out.Zone = location(u.Zone, n.Zone)
+	_, out.Zone = a.zones.pick(u.Zone, n.Zone)
 	return out
 }
 

@@ -99,6 +99,39 @@ func StartWithReader(tb testing.TB) (app, reader string) {
 	return app, inDatabase(state.sup.DSN(engine.UserReader), database)
 }
 
+// StartOwn runs an engine that is the test's alone, for tests that kill it,
+// restart it or need other limits. An empty path becomes a temporary folder,
+// empty passwords are made. It is stopped at the test's end.
+func StartOwn(tb testing.TB, cfg engine.Config) *engine.Supervisor {
+	tb.Helper()
+	if !state.main {
+		tb.Fatal("enginetest: call enginetest.Main from this package's TestMain")
+	}
+	if cfg.Path == "" {
+		cfg.Path = tb.TempDir()
+	}
+	sup, err := engine.Start(context.Background(), childOf(cfg))
+	if errors.Is(err, engine.ErrNoLibrary) && os.Getenv(requireVariable) != "1" { //nolint:forbidigo // a test has no cmd
+		tb.Skipf("engine tests not run: %v", err)
+	}
+	if err != nil {
+		tb.Fatalf("start engine: %v", err)
+	}
+	tb.Cleanup(func() { stop(sup) })
+	return sup
+}
+
+// childOf makes this test binary the child of an engine.
+func childOf(cfg engine.Config) engine.SupervisorConfig {
+	if cfg.AppPassword == "" {
+		cfg.AppPassword = randomName()
+	}
+	if cfg.ReaderPassword == "" {
+		cfg.ReaderPassword = randomName()
+	}
+	return engine.SupervisorConfig{Engine: cfg, Args: []string{"-test.run=^$"}, Env: []string{childVariable + "=1"}}
+}
+
 // start runs the engine in a folder of its own.
 func (s *shared) start() {
 	path, err := os.MkdirTemp("", "daybook-enginetest-")
@@ -107,23 +140,23 @@ func (s *shared) start() {
 		return
 	}
 	s.path = path
-	s.sup, s.err = engine.Start(context.Background(), engine.SupervisorConfig{
-		Engine: engine.Config{Path: path, AppPassword: randomName(), ReaderPassword: randomName()},
-		Args:   []string{"-test.run=^$"},
-		Env:    []string{childVariable + "=1"},
-	})
+	s.sup, s.err = engine.Start(context.Background(), childOf(engine.Config{Path: path}))
 }
 
 func (s *shared) stop() {
 	if s.sup != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		if err := s.sup.Stop(ctx); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-		}
+		stop(s.sup)
 	}
 	if s.path != "" {
 		_ = os.RemoveAll(s.path) // a left-over in the temporary folder does no harm
+	}
+}
+
+func stop(sup *engine.Supervisor) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := sup.Stop(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 	}
 }
 
