@@ -6,6 +6,7 @@ import (
 	"daybook/pipeline/dedupe"
 	"daybook/pipeline/enrich"
 	"daybook/pipeline/sessionize"
+	"daybook/pipeline/source"
 	"daybook/schemas"
 )
 
@@ -48,6 +49,7 @@ func (s *state) skip(from, to int64, why string) {
 		l := s.block(from)
 		end := min(to, l.Block+int64(l.Size))
 		l.Skipped[why] += uint32(end - from)
+		s.counts.skipped[why] += end - from
 		l.Next, from = end, end
 	}
 }
@@ -57,7 +59,8 @@ func (s *state) record(r *record, read readBack) error {
 	l := s.block(r.offset)
 	l.Next = r.offset + 1
 	if r.control != nil {
-		l.Skipped["control"]++
+		l.Skipped[source.SkipControl]++
+		s.counts.skipped[source.SkipControl]++
 		s.control(r)
 		return nil
 	}
@@ -94,6 +97,7 @@ func (s *state) control(r *record) {
 func (s *state) event(n *network, r *record, l *schemas.LedgerRow, read readBack) error {
 	if n.dark(r.timeMs) || n.dark(r.receivedMs) {
 		l.NotRecorded[NotRecordedDisabled]++
+		s.counts.notRecorded[NotRecordedDisabled]++
 		return nil
 	}
 	id := dedupe.Entry{ID: schemas.EventIdentity(&r.event), TimeMs: r.timeMs, Content: schemas.ContentHash(&r.event)}
@@ -101,16 +105,19 @@ func (s *state) event(n *network, r *record, l *schemas.LedgerRow, read readBack
 	case dedupe.Conflict:
 		l.Conflicts++
 		l.Duplicate++
+		s.counts.conflicts++
+		s.counts.duplicates++
 		return nil
 	case dedupe.Repeat:
 		l.Duplicate++
+		s.counts.duplicates++
 		return nil
 	case dedupe.New:
 	}
 	l.Accepted++
 	n.ids.Add(id)
 	if r.timeMs < n.horizon {
-		s.late++
+		s.counts.late++
 		r.flags |= schemas.FlagLate
 	}
 	n.greatest = max(n.greatest, r.timeMs)

@@ -69,10 +69,6 @@ func (b *batch) reset(from int64) {
 // It stops after a control record or when the batch holds limit records, and
 // reports whether the whole chunk is in.
 func (d *decoder) add(b *batch, c *source.Chunk, limit int) bool {
-	if len(b.records) == 0 && len(b.chunks) == 0 {
-		d.json.Reset()
-	}
-	b.chunks = append(b.chunks, c)
 	end := c.Next
 	for i := range c.Records {
 		r := &c.Records[i]
@@ -95,7 +91,11 @@ func (d *decoder) add(b *batch, c *source.Chunk, limit int) bool {
 		}
 	}
 	b.next = end
-	return end == c.Next
+	if end < c.Next {
+		return false // the batch after this one goes on with the chunk, and releases it
+	}
+	b.chunks = append(b.chunks, c)
+	return true
 }
 
 // decode examines one record without any state.

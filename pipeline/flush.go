@@ -215,3 +215,11 @@ func (s *state) expire(n *network) {
 		s.enqueue(k)
 	}
 }
+
+// reuse takes back the memory of a flush that is durable.
+func (s *state) reuse(f *schemas.Flush) {
+	if len(s.rows) == 0 {
+		clear(f.Events)
+		s.rows = f.Events[:0]
+	}
+}

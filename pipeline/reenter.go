@@ -101,7 +101,7 @@ func (s *state) reenter(all map[[2]string]*reentry, read readBack) error {
 		return err
 	}
 	for id, x := range all {
-		s.reentries++
+		s.counts.reentries++
 		s.unite(id[1], x)
 	}
 	return nil

@@ -28,19 +28,28 @@ type state struct {
 	ledger   map[int64]*schemas.LedgerRow // by first offset: blocks that are not complete, or not written since they changed
 
 	// Of the batch in hand; handed over by takeFlush.
-	from      int64
-	rows      []schemas.EventRow
-	rejects   []schemas.RejectRow
-	settings  []schemas.SettingRow
-	facts     []schemas.UserFactRow
-	users     map[userRef]struct{} // users that entered the state, or of whom a fact changed
-	touched   []*key               // keys with changed sessions or tombstones; throttled ones stay over a flush
-	expanded  []*key               // keys that hold re-entered events
-	sessions  int                  // keys with segments: the gauge of open sessions
-	late      int64                // accepted events that were before the horizon, since the start
-	reentries int64                // users for which stored events re-entered, since the start
+	from     int64
+	rows     []schemas.EventRow
+	rejects  []schemas.RejectRow
+	settings []schemas.SettingRow
+	facts    []schemas.UserFactRow
+	users    map[userRef]struct{} // users that entered the state, or of whom a fact changed
+	touched  []*key               // keys with changed sessions or tombstones; throttled ones stay over a flush
+	expanded []*key               // keys that hold re-entered events
+	sessions int                  // keys with segments: the gauge of open sessions
+	counts   counts               // since observe took them last
 
 	before, after []sessionize.Session // scratch of change
+}
+
+// counts are what the metrics are fed with.
+type counts struct {
+	duplicates, conflicts, late, reentries int64
+	notRecorded, skipped                   map[string]int64
+}
+
+func newCounts() counts {
+	return counts{notRecorded: make(map[string]int64), skipped: make(map[string]int64)}
 }
 
 // network is what a partition knows of one network.
@@ -107,7 +116,7 @@ func newState(rules *Rules, epoch uint16, partition, partitions int32, pos int64
 	return &state{
 		rules: rules, epoch: epoch, partition: partition, partitions: partitions, pos: pos, from: pos,
 		networks: make(map[string]*network), ledger: make(map[int64]*schemas.LedgerRow),
-		zones: newSymbols(), users: make(map[userRef]struct{}),
+		zones: newSymbols(), users: make(map[userRef]struct{}), counts: newCounts(),
 	}
 }
 

@@ -1,0 +1,64 @@
+package pipeline
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Config is what a worker runs by. Zero fields take the defaults that are
+// named; cmd fills it from the environment.
+type Config struct {
+	Topic      string // of the events
+	Epoch      uint16 // of the topic's id (Store.TopicEpoch)
+	Partitions int32  // of the topic, as of the epoch
+	Worker     string // name of this process in reports
+	ControlKey []byte // of the installation: control records must be signed with it
+
+	Lateness   time.Duration // horizon behind watermark; 2 h
+	OutOfOrder time.Duration // watermark behind the greatest event time; 1 min
+
+	FlushAge        time.Duration // a record waits at most this long for its flush; 1 s
+	BatchRecords    int           // records of a batch; 32,768: 15 MB of decoded events
+	BatchBytes      int           // bytes of a batch's values; 32 MB
+	CheckpointEvery time.Duration // 30 s
+	CheckpointIdle  int64         // records since the last checkpoint that call for one as soon as the log is read to its end; 10,000
+	MaxRepeatIDs    int           // ids that a partition keeps to recognise repeats, before it moves a horizon up; 8 M: 400 MB
+
+	Drain time.Duration // time to finish when a partition is taken away; 3 s, half the session timeout
+
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	Now        func() time.Time // the wall clock; time.Now
+}
+
+// withDefaults fills what is zero.
+func (c Config) withDefaults() Config {
+	setDefault(&c.Lateness, 2*time.Hour)
+	setDefault(&c.OutOfOrder, time.Minute)
+	setDefault(&c.FlushAge, time.Second)
+	setDefault(&c.BatchRecords, 32_768)
+	setDefault(&c.BatchBytes, 32<<20)
+	setDefault(&c.CheckpointEvery, 30*time.Second)
+	setDefault(&c.CheckpointIdle, 10_000)
+	setDefault(&c.MaxRepeatIDs, 8_000_000)
+	setDefault(&c.Drain, 3*time.Second)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Registerer == nil {
+		c.Registerer = prometheus.NewRegistry()
+	}
+	return c
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

@@ -1,0 +1,38 @@
+package pipeline
+
+import (
+	"context"
+
+	"daybook/pipeline/source"
+	"daybook/schemas"
+)
+
+// Store is where the rows go and where the state of a partition can be had
+// again. The read side implements it; cmd hands it over.
+type Store interface {
+	// Write makes a flush durable and visible. Writing it again changes nothing.
+	Write(ctx context.Context, f *schemas.Flush) error
+	// StoredEvents yields the accepted events in the windows below an offset.
+	StoredEvents(ctx context.Context, q schemas.EventsQuery, yield func(*schemas.StoredEvent) error) error
+	// ColdState tells what is stored of a partition below an offset.
+	ColdState(ctx context.Context, epoch uint16, partition int32, below int64) (*schemas.ColdState, error)
+	// Report publishes what this worker knows of its partitions now.
+	Report(ctx context.Context, statuses []schemas.PartitionStatus) error
+}
+
+// Log is what a partition's worker needs of Kafka; *source.Client has it.
+type Log interface {
+	Fetch(ctx context.Context, partition int32, offset int64) (*source.Chunk, error)
+	ListOffsets(ctx context.Context, partition int32) (start, end int64, err error)
+	WriteCheckpoint(ctx context.Context, partition int32, next int64, snapshot []byte) (source.Pointer, error)
+	ReadCheckpoint(ctx context.Context, partition int32, p source.Pointer) ([]byte, error)
+	Checkpoints(ctx context.Context, partition int32) ([]source.Pointer, error)
+	DropCheckpoints(ctx context.Context, partition int32, pointers []source.Pointer) error
+	Settings(ctx context.Context) ([]source.Setting, error)
+	AppendControl(ctx context.Context, partition int32, value, signature []byte) (offset int64, err error)
+}
+
+// committer fences: *source.Generation has it.
+type committer interface {
+	Commit(ctx context.Context, partition int32, offset int64, metadata string) error
+}

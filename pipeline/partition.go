@@ -1,0 +1,322 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"daybook/pipeline/enrich"
+	"daybook/pipeline/source"
+	"daybook/schemas"
+)
+
+// partition works off one partition for as long as a generation owns it. One
+// goroutine (run) owns the state, without a lock; a second one fetches ahead
+// by one chunk. See DESIGN.md, "The path".
+type partition struct {
+	id      int32
+	cfg     *Config
+	rules   *Rules
+	log     Log
+	store   Store
+	group   committer
+	metrics *metrics
+	logger  *slog.Logger
+
+	state   *state
+	decoder *decoder
+	batch   batch
+	rest    *source.Chunk // not wholly in a batch yet
+
+	pointer   source.Pointer   // of the last commit
+	kept      []source.Pointer // checkpoints that exist, newest first
+	ambiguous bool             // a commit of this generation may or may not have been applied
+	lastCheck time.Time        // of the last checkpoint
+	caughtUp  time.Time        // last fetch that found the end; zero while behind
+	logEnd    int64
+	lastRead  int64 // last record's timestamp, ms
+	published int64 // every changed session is written up to here
+	lastFlush time.Time
+	lastTopUp time.Time
+	status    atomic.Pointer[schemas.PartitionStatus]
+	unwritten bool // a flush was taken and is not durable: the state must be dropped
+}
+
+func newPartition(id int32, cfg *Config, log Log, store Store, group committer, m *metrics) *partition {
+	rules := Standard(cfg.Lateness, cfg.OutOfOrder)
+	return &partition{
+		id: id, cfg: cfg, rules: &rules, log: log, store: store, group: group, metrics: m,
+		logger: cfg.Logger.With(slog.Int("partition", int(id))),
+		decoder: &decoder{
+			rules: &rules, controlKey: cfg.ControlKey, partition: id, partitions: cfg.Partitions, classes: enrich.New(classCache),
+		},
+	}
+}
+
+// classCache is how many user agents a partition remembers. A platform sees a
+// few thousand; 558 are in the sample of 10,000 requests.
+const classCache = 4096
+
+// run works until ctx ends or an error that a retry does not mend. It returns
+// nil when the partition was let go in order; *HaltError if a person must
+// decide; source.ErrFenced if the group has moved on.
+func (p *partition) run(ctx context.Context, committed source.Committed, warm *restored) error {
+	r := warm
+	if r == nil {
+		var err error
+		if r, err = p.restore(ctx, committed); err != nil {
+			return err
+		}
+	}
+	p.state, p.pointer, p.kept = r.state, r.pointer, r.kept
+	p.published, p.lastCheck, p.lastFlush = p.state.pos, p.cfg.Now(), p.cfg.Now()
+	p.logger.Info("resume", slog.Int64("offset", p.state.pos), slog.String("checkpoint", p.pointer.ID), slog.Bool("warm", warm != nil))
+	if err := p.checkLog(ctx, p.state.pos); err != nil {
+		return err
+	}
+	p.newBatch()
+	fetched := make(chan fetched) // unbuffered: back-pressure reaches Kafka by itself
+	fetchCtx, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p.fetch(fetchCtx, p.state.pos, fetched)
+	}()
+	err := p.loop(ctx, fetched)
+	stop()
+	<-done
+	if err == nil {
+		err = p.letGo(ctx)
+	}
+	return err
+}
+
+// fetched is what the fetching goroutine hands over.
+type fetched struct {
+	chunk *source.Chunk
+	err   error
+}
+
+// fetch reads ahead by one chunk.
+func (p *partition) fetch(ctx context.Context, pos int64, out chan<- fetched) {
+	for {
+		c, err := p.log.Fetch(ctx, p.id, pos)
+		select {
+		case out <- fetched{c, err}:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil && !errors.Is(err, source.ErrTransient) {
+			return
+		}
+		if err == nil {
+			pos = c.Next
+		}
+	}
+}
+
+// loop collects batches and flushes them until ctx ends.
+func (p *partition) loop(ctx context.Context, in <-chan fetched) error {
+	timer := time.NewTimer(p.cfg.FlushAge)
+	defer timer.Stop()
+	for {
+		due := p.rest != nil && p.take(p.rest) // what did not fit the last batch
+		for !due {
+			select {
+			case f := <-in:
+				if err := p.received(f); err != nil {
+					return err
+				}
+				if f.err == nil {
+					due = p.take(f.chunk)
+				}
+				due = due || p.cfg.Now().Sub(p.lastFlush) >= p.cfg.FlushAge
+			case <-timer.C:
+				due = true
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		if err := p.turn(ctx); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		timer.Reset(p.cfg.FlushAge)
+	}
+}
+
+// received notes what a fetch says about the log.
+func (p *partition) received(f fetched) error {
+	if f.err != nil {
+		var gone *source.OffsetOutOfRangeError
+		var damaged *source.BatchError
+		switch {
+		case errors.As(f.err, &gone):
+			return &HaltError{p.id, f.err.Error(), "retention took unread records, or the topic is another one: raise its retention, or start a new epoch with daybook migrate --new-epoch"}
+		case errors.As(f.err, &damaged):
+			return &HaltError{p.id, f.err.Error(), "restore the broker's log"}
+		case errors.Is(f.err, source.ErrTransient):
+			p.caughtUp = time.Time{}
+			p.logger.Warn("fetch failed, trying again", slog.String("error", f.err.Error()))
+			return nil
+		}
+		return f.err
+	}
+	p.logEnd = f.chunk.LastStable
+	switch {
+	case f.chunk.Next == f.chunk.From && f.chunk.Next >= f.chunk.LastStable:
+		p.caughtUp = p.cfg.Now()
+	case f.chunk.Next < f.chunk.LastStable:
+		p.caughtUp = time.Time{}
+	}
+	if n := len(f.chunk.Records); n > 0 {
+		p.lastRead = f.chunk.Records[n-1].TimestampMs
+	}
+	return nil
+}
+
+// take puts a chunk into the batch and reports whether the batch is due: it is
+// full, or the log is read to its end and a flush has not been for a while.
+func (p *partition) take(c *source.Chunk) bool {
+	if c.Next == c.From {
+		c.Release()
+		return false
+	}
+	p.rest = nil
+	if !p.decoder.add(&p.batch, c, p.cfg.BatchRecords) {
+		p.rest = c
+	}
+	return p.rest != nil || p.batch.full || len(p.batch.records) >= p.cfg.BatchRecords || p.batch.bytes >= p.cfg.BatchBytes
+}
+
+// newBatch begins the next batch where the state ends.
+func (p *partition) newBatch() {
+	p.batch.reset(p.state.pos)
+	p.decoder.json.Reset()
+}
+
+// turn applies the batch in hand, makes it durable, and takes a checkpoint if
+// one is due. The order is the delivery guarantee (I2): rows, snapshot, commit.
+func (p *partition) turn(ctx context.Context) error {
+	work, cancel := p.outlive(ctx)
+	defer cancel()
+	n := len(p.batch.records)
+	if p.batch.next > p.state.pos {
+		err := p.state.apply(&p.batch, func(ws []schemas.EventsWindow, yield func(*schemas.StoredEvent) error) error {
+			return p.retry(work, "read stored events", func() error {
+				return p.store.StoredEvents(work, schemas.EventsQuery{Epoch: p.cfg.Epoch, Partition: p.id, BelowOffset: p.state.from, Windows: ws}, yield)
+			})
+		})
+		if err != nil {
+			p.unwritten = true // applied in part
+			return err
+		}
+		p.boundMemory()
+	}
+	check := p.checkpointDue()
+	if err := p.flush(work, check); err != nil {
+		return err
+	}
+	p.metrics.records.Add(float64(n))
+	p.newBatch()
+	if check {
+		if err := p.checkpoint(work); err != nil {
+			return err
+		}
+	}
+	p.observe()
+	return p.topUp(work)
+}
+
+// outlive gives a context that ends a drain after ctx does: what is in hand is
+// finished if that fits half the session timeout (ARCHITECTURE.md section 4.9).
+func (p *partition) outlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(p.cfg.Drain, cancel) })
+	return work, func() { stop(); cancel() }
+}
+
+// flush makes durable what changed, then lets the horizons move.
+func (p *partition) flush(ctx context.Context, force bool) error {
+	now := p.cfg.Now()
+	f := p.state.takeFlush(p.cfg.Topic, now.UnixMilli(), force)
+	p.lastFlush = now
+	if !empty(f) {
+		p.unwritten = true
+		if err := p.retry(ctx, "write", func() error { return p.store.Write(ctx, f) }); err != nil {
+			return err
+		}
+		p.unwritten = false
+		p.metrics.flushed(f)
+	}
+	p.state.settle()
+	p.state.reuse(f)
+	if len(p.state.touched) == 0 {
+		p.published = p.state.pos
+	}
+	return nil
+}
+
+// empty says whether a flush would write nothing.
+func empty(f *schemas.Flush) bool {
+	return f.From == f.Next && len(f.Sessions) == 0 && len(f.Slices) == 0 && len(f.Progress) == 0 && len(f.Users) == 0
+}
+
+// retry repeats what storage refuses until it works or ctx ends: consumption
+// stands still meanwhile, with bounded memory, and the group's heartbeats go on.
+func (p *partition) retry(ctx context.Context, what string, try func() error) error {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%s partition %d: %w", what, p.id, err)
+		}
+		p.metrics.retries.Inc()
+		p.logger.Error("storage failed, trying again", slog.String("doing", what), slog.String("error", err.Error()), slog.Duration("after", wait))
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return fmt.Errorf("%s partition %d: %w", what, p.id, err)
+		}
+	}
+}
+
+// boundMemory moves the horizon of the network with the most ids half-way to
+// its watermark if the partition keeps too many: rows do not depend on it.
+func (p *partition) boundMemory() {
+	total, largest := 0, (*network)(nil)
+	for _, n := range p.state.networks {
+		total += n.ids.Len()
+		if largest == nil || n.ids.Len() > largest.ids.Len() {
+			largest = n
+		}
+	}
+	p.metrics.repeatIDs.WithLabelValues(label(p.id)).Set(float64(total))
+	if total <= p.cfg.MaxRepeatIDs {
+		return
+	}
+	from := max(largest.horizon, largest.greatest-p.rules.Lateness-p.rules.OutOfOrder)
+	largest.wanted = max(largest.wanted, from+(largest.greatest-from)/2+1)
+	p.logger.Warn("too many ids kept, horizon moves up", slog.Int("ids", total), slog.String("network", largest.id))
+}
+
+// letGo finishes when the partition is taken away: a last checkpoint, if that
+// fits the drain, so that the next owner has nothing to repeat.
+func (p *partition) letGo(ctx context.Context) error {
+	if p.unwritten || p.pointer.Next == p.state.pos && p.state.clean() {
+		return nil
+	}
+	work, cancel := p.outlive(ctx)
+	defer cancel()
+	if err := p.flush(work, true); err != nil {
+		return err
+	}
+	return p.checkpoint(work)
+}

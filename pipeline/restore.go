@@ -1,0 +1,126 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"daybook/pipeline/source"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// HaltError means that a partition must not go on by itself: a person decides.
+// It names the remedy.
+type HaltError struct {
+	Partition int32
+	Why       string
+	Remedy    string
+}
+
+// Error implements error.
+func (e *HaltError) Error() string {
+	return fmt.Sprintf("halt partition %d: %s; %s", e.Partition, e.Why, e.Remedy)
+}
+
+// restored is a state with the checkpoint that it came from.
+type restored struct {
+	state   *state
+	pointer source.Pointer   // zero after a cold start
+	kept    []source.Pointer // valid or not, of this partition, at or below the state's position
+}
+
+// restore finds where a partition resumes (ARCHITECTURE.md section 4.8):
+// pointer → snapshot; else the snapshot before it; else a cold start from the
+// stored rows at the ledger block of the committed offset.
+func (p *partition) restore(ctx context.Context, committed source.Committed) (*restored, error) {
+	at := committed.Offset
+	if at >= 0 {
+		pointer, err := source.ParsePointer(committed.Metadata)
+		if err != nil || pointer.Next != at {
+			return nil, &HaltError{p.id, fmt.Sprintf("offset %d was committed by somebody else (%q)", at, committed.Metadata), "let the group's offsets be what the worker committed, or delete them: the newest checkpoint then serves"}
+		}
+		if r := p.snapshot(ctx, pointer); r != nil {
+			return r, nil
+		}
+	}
+	pointers, err := p.log.Checkpoints(ctx, p.id)
+	if err != nil {
+		return nil, fmt.Errorf("list checkpoints of partition %d: %w", p.id, err)
+	}
+	for i, pointer := range pointers {
+		if at >= 0 && pointer.Next > at {
+			continue
+		}
+		if r := p.snapshot(ctx, pointer); r != nil {
+			r.kept = pointers[i:]
+			return r, nil
+		}
+	}
+	pos := max(at, 0)
+	pos -= pos % p.rules.LedgerBlock
+	stored, err := p.store.ColdState(ctx, p.cfg.Epoch, p.id, pos)
+	if err != nil {
+		return nil, fmt.Errorf("read stored state of partition %d: %w", p.id, err)
+	}
+	p.logger.Info("cold start", slog.Int64("offset", pos), slog.Int("networks", len(stored.Networks)))
+	return &restored{state: coldStart(p.rules, p.cfg.Epoch, p.id, p.cfg.Partitions, pos, stored), kept: pointers}, nil
+}
+
+// snapshot reads one checkpoint; nil if it is missing, damaged, or of another
+// epoch or number of partitions.
+func (p *partition) snapshot(ctx context.Context, pointer source.Pointer) *restored {
+	packed, err := p.log.ReadCheckpoint(ctx, p.id, pointer)
+	if err == nil {
+		var s *state
+		if s, err = unpack(p.rules, packed); err == nil {
+			if s.epoch == p.cfg.Epoch && s.partition == p.id && s.partitions == p.cfg.Partitions && s.pos == pointer.Next {
+				return &restored{state: s, pointer: pointer, kept: []source.Pointer{pointer}}
+			}
+			err = errors.New("it is of another topic, partition or position")
+		}
+	}
+	p.logger.Warn("checkpoint not usable", slog.String("checkpoint", pointer.ID), slog.String("error", err.Error()))
+	p.metrics.checkpointsRefused.Inc()
+	return nil
+}
+
+// checkLog halts if the log does not hold the position.
+func (p *partition) checkLog(ctx context.Context, pos int64) error {
+	start, end, err := p.log.ListOffsets(ctx, p.id)
+	if err != nil {
+		return fmt.Errorf("list offsets of partition %d: %w", p.id, err)
+	}
+	switch {
+	case pos < start:
+		return &HaltError{p.id, fmt.Sprintf("the log begins at %d, the next record to read is %d: retention took unread records", start, pos), "raise the topic's retention; the lost range must be recorded before the worker may go on"}
+	case pos > end:
+		return &HaltError{p.id, fmt.Sprintf("the log ends at %d, the next record to read is %d: it lost records or is another topic", end, pos), "restore the log, or start a new epoch with daybook migrate --new-epoch"}
+	}
+	return nil
+}
+
+// pack compresses a snapshot for the checkpoints topic.
+func pack(s *state) ([]byte, error) {
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+	if err != nil {
+		return nil, fmt.Errorf("pack snapshot: %w", err)
+	}
+	raw := s.appendSnapshot(nil)
+	return w.EncodeAll(raw, make([]byte, 0, len(raw)/3)), nil
+}
+
+// unpack rebuilds a state from a checkpoint.
+func unpack(rules *Rules, packed []byte) (*state, error) {
+	r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(16<<30))
+	if err != nil {
+		return nil, fmt.Errorf("unpack snapshot: %w", err)
+	}
+	defer r.Close()
+	raw, err := r.DecodeAll(packed, nil)
+	if err != nil {
+		return nil, fmt.Errorf("unpack snapshot: %w", err)
+	}
+	return readSnapshot(rules, raw)
+}

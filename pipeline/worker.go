@@ -1,0 +1,260 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"daybook/pipeline/source"
+	"daybook/schemas"
+)
+
+// Worker is one member of the consumer group: it works off the partitions that
+// the group gives it, each in a goroutine of its own.
+type Worker struct {
+	cfg     Config
+	client  *source.Client
+	store   Store
+	metrics *metrics
+
+	mu     sync.Mutex // guards what follows: written by the partitions' goroutines, read by Report and Health
+	owned  map[int32]*partition
+	halts  map[int32]error
+	warm   map[int32]*restored // states of partitions that were let go, for a warm resume
+	joined bool
+}
+
+// New prepares a worker; Run makes it work.
+func New(cfg Config, client *source.Client, store Store) *Worker {
+	cfg = cfg.withDefaults()
+	w := &Worker{
+		cfg: cfg, client: client, store: store, metrics: newMetrics(cfg.Registerer),
+		owned: make(map[int32]*partition), halts: make(map[int32]error), warm: make(map[int32]*restored),
+	}
+	w.metrics.repeatIDsLimit.Set(float64(cfg.MaxRepeatIDs))
+	return w
+}
+
+// Run joins the group and works until ctx ends; then it finishes what is in
+// hand and leaves the group. It returns an error only if it cannot go on: the
+// group cannot be joined, or the topic has other partitions than its epoch.
+func (w *Worker) Run(ctx context.Context, group source.GroupConfig) error {
+	g, err := w.client.NewGroup(group)
+	if err != nil {
+		return fmt.Errorf("join group: %w", err)
+	}
+	reporting, stopReports := context.WithCancel(context.WithoutCancel(ctx))
+	var reports sync.WaitGroup
+	reports.Go(func() { w.report(reporting) })
+	// Shutdown: 1. the generation ends, so every partition finishes its flush,
+	// takes a checkpoint and is let go; 2. the group is left, so that others take
+	// over at once; 3. the last report says that the partitions are unowned.
+	closed := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() { closed <- g.Close() })
+	err = w.generations(ctx, g)
+	if stop() {
+		closed <- g.Close()
+	}
+	err = errors.Join(err, <-closed)
+	stopReports()
+	reports.Wait()
+	return err
+}
+
+// generations works through one generation of the group after the other.
+func (w *Worker) generations(ctx context.Context, g *source.Group) error {
+	for {
+		gen, err := g.Next(ctx)
+		if err != nil {
+			if ctx.Err() != nil || errors.Is(err, source.ErrClosed) {
+				return nil
+			}
+			return fmt.Errorf("join generation: %w", err)
+		}
+		w.metrics.rebalances.Inc()
+		if gen.PartitionCount > 0 && int32(gen.PartitionCount) != w.cfg.Partitions {
+			gen.End()
+			return fmt.Errorf("topic %s has %d partitions, its epoch has %d: users would move between partitions; start a new epoch with daybook migrate --new-epoch", w.cfg.Topic, gen.PartitionCount, w.cfg.Partitions)
+		}
+		w.generation(gen)
+	}
+}
+
+// generation starts a goroutine for each partition and waits for all of them.
+func (w *Worker) generation(gen *source.Generation) {
+	w.cfg.Logger.Info("generation joined", slog.Int("generation", int(gen.ID)), slog.String("partitions", fmt.Sprint(gen.Partitions)))
+	w.mu.Lock()
+	w.joined = true
+	w.mu.Unlock()
+	var all sync.WaitGroup
+	for _, id := range gen.Partitions {
+		all.Add(1)
+		gen.Start(func(ctx context.Context) {
+			defer all.Done()
+			w.partition(ctx, gen, id)
+		})
+	}
+	<-gen.Context().Done()
+	all.Wait()
+}
+
+// restartAfter is the pause before a partition that failed is restored again.
+const restartAfter = time.Second
+
+// partition runs one partition until the generation ends. An error that is no
+// halt drops the state and begins again from the last checkpoint.
+func (w *Worker) partition(ctx context.Context, gen *source.Generation, id int32) {
+	defer w.metrics.forget(id)
+	for ctx.Err() == nil {
+		err := w.attempt(ctx, gen, id)
+		var halt *HaltError
+		switch {
+		case err == nil:
+			continue
+		case errors.As(err, &halt):
+			w.cfg.Logger.Error("partition halted", slog.Int("partition", int(id)), slog.String("why", halt.Why), slog.String("remedy", halt.Remedy))
+			w.metrics.halted.WithLabelValues(label(id)).Set(1)
+			w.halt(id, err)
+			<-ctx.Done()
+			w.halt(id, nil)
+		case errors.Is(err, source.ErrFenced):
+			w.cfg.Logger.Warn("partition is another's now", slog.Int("partition", int(id)))
+			<-ctx.Done()
+		case ctx.Err() == nil:
+			w.cfg.Logger.Error("partition failed, restoring it", slog.Int("partition", int(id)), slog.String("error", err.Error()))
+			w.halt(id, err)
+			select {
+			case <-time.After(restartAfter):
+			case <-ctx.Done():
+			}
+			w.halt(id, nil)
+		}
+	}
+}
+
+// attempt restores a partition and works it off.
+func (w *Worker) attempt(ctx context.Context, gen *source.Generation, id int32) error {
+	committed, err := gen.Committed(ctx)
+	if err != nil {
+		return fmt.Errorf("read committed offset of partition %d: %w", id, err)
+	}
+	p := newPartition(id, &w.cfg, w.client, w.store, gen, w.metrics)
+	w.mu.Lock()
+	w.owned[id] = p
+	w.mu.Unlock()
+	err = p.run(ctx, committed[id], w.takeWarm(id, committed[id]))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.owned, id)
+	if err == nil && !p.unwritten && p.state.clean() {
+		w.warm[id] = &restored{state: p.state, pointer: p.pointer, kept: p.kept}
+	}
+	if err != nil && p.state != nil && !errors.As(err, new(*HaltError)) {
+		gen.End() // a state was lost: what this generation has committed since may be ahead of what is restored (I4)
+	}
+	return err
+}
+
+// takeWarm gives the state of a partition that this worker had before, if the
+// pointer has not moved since: nobody else can have committed.
+func (w *Worker) takeWarm(id int32, committed source.Committed) *restored {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r := w.warm[id]
+	delete(w.warm, id)
+	if r == nil || r.pointer.ID == "" || committed.Metadata != r.pointer.String() || committed.Offset != r.pointer.Next {
+		return nil
+	}
+	return r
+}
+
+func (w *Worker) halt(id int32, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err == nil {
+		delete(w.halts, id)
+		return
+	}
+	w.halts[id] = err
+}
+
+// Health tells why the worker is not ready, one sentence a reason; none if it is.
+func (w *Worker) Health() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var why []string
+	if !w.joined {
+		why = append(why, "worker: the consumer group is not joined yet")
+	}
+	for _, err := range w.halts {
+		why = append(why, "worker: "+err.Error())
+	}
+	slices.Sort(why)
+	return why
+}
+
+// The pace of reports: at once when something moved, else often enough that a
+// reader knows the partition is owned (it counts as unowned after 15 s).
+const (
+	reportEvery = 500 * time.Millisecond
+	reportIdle  = 5 * time.Second
+)
+
+// report publishes the state of the owned partitions until ctx ends.
+func (w *Worker) report(ctx context.Context) {
+	tick := time.NewTicker(reportEvery)
+	defer tick.Stop()
+	last := make(map[int32]schemas.PartitionStatus)
+	for {
+		select {
+		case <-tick.C:
+			w.reportOnce(ctx, last, false)
+		case <-ctx.Done():
+			final, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+			w.reportOnce(final, last, true)
+			cancel()
+			return
+		}
+	}
+}
+
+// reportOnce publishes what changed or is due; final releases everything.
+func (w *Worker) reportOnce(ctx context.Context, last map[int32]schemas.PartitionStatus, final bool) {
+	now := w.cfg.Now().UnixMilli()
+	var out []schemas.PartitionStatus
+	w.mu.Lock()
+	for id, p := range w.owned {
+		s := p.status.Load()
+		if s == nil {
+			continue
+		}
+		old, known := last[id]
+		moved := !known || old.Next != s.Next || old.Published != s.Published || old.Committed != s.Committed || (old.CaughtUpMs == 0) != (s.CaughtUpMs == 0)
+		if moved || now-old.UpdatedMs >= reportIdle.Milliseconds() {
+			x := *s
+			x.UpdatedMs = now
+			out = append(out, x)
+		}
+	}
+	for id, old := range last {
+		if _, still := w.owned[id]; (!still || final) && !old.Released {
+			old.Released, old.UpdatedMs, old.CaughtUpMs = true, now, 0
+			out = append(out, old)
+		}
+	}
+	w.mu.Unlock()
+	if len(out) == 0 {
+		return
+	}
+	if err := w.store.Report(ctx, out); err != nil {
+		w.cfg.Logger.Warn("report failed", slog.String("error", err.Error()))
+		return
+	}
+	for _, s := range out {
+		last[s.Partition] = s
+	}
+}
