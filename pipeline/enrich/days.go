@@ -119,11 +119,14 @@ func runOf(loc *time.Location, sec int64) run {
 	r := run{from: date*86400 - int64(offset), date: int32(date)}
 	r.to = r.from + 86400
 	start, end := t.ZoneBounds()
-	if !start.IsZero() {
-		r.from = max(r.from, start.Unix())
+	// Go 1.26 ends the last 24 hours of a leap year after 2037 before they began
+	// (time.tzset counts 365 days), so a bound on the wrong side of sec is no
+	// bound: taking it, the cutting of a session would never end.
+	if from := start.Unix(); !start.IsZero() && from <= sec {
+		r.from = max(r.from, from)
 	}
-	if !end.IsZero() {
-		r.to = min(r.to, end.Unix())
+	if to := end.Unix(); !end.IsZero() && to > sec {
+		r.to = min(r.to, to)
 	}
 	return r
 }

@@ -149,6 +149,12 @@ func TestSplit_SessionWithoutLengthHasOneSlice(t *testing.T) {
 	}
 }
 
+// Go's time gives bounds of the zone in the past there.
+func TestSplit_EndsInTheLastDayOfALeapYear(t *testing.T) {
+	checkSplit(t, "Europe/Amsterdam", "2040-12-30T20:00:00+01:00", "2041-01-01T02:00:00+01:00",
+		want{"2040-12-30", 4 * 3600}, want{"2040-12-31", 86_400}, want{"2041-01-01", 2 * 3600})
+}
+
 func TestSplit_EndAtMidnightHasNoSliceOnTheNextDay(t *testing.T) {
 	checkSplit(t, "Europe/Amsterdam", "2026-03-10T22:00:00Z", "2026-03-10T23:00:00Z", want{"2026-03-10", 3600})
 	checkSplit(t, "Europe/Amsterdam", "2026-03-10T23:00:00Z", "2026-03-10T23:30:00Z", want{"2026-03-11", 1800})
