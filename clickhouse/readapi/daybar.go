@@ -43,8 +43,8 @@ func spans(slices []query.DaySession, start, end time.Time) []web.Span {
 		}
 		for _, run := range runs {
 			x := percent(run[0].Sub(start), length)
-			width := max(percent(run[1].Sub(run[0]), length), 0.35) // a session of one signal can still be seen
-			out = append(out, web.Span{X: fmt.Sprintf("%.2f%%", min(x, 99.65)), Width: fmt.Sprintf("%.2f%%", width), Mobile: slices[i].DeviceClass == "mobile"})
+			width := max(percent(run[1].Sub(run[0]), length), 0.6) // a session of one signal can still be seen
+			out = append(out, web.Span{X: fmt.Sprintf("%.2f%%", min(x, 99.4)), Width: fmt.Sprintf("%.2f%%", width), Mobile: slices[i].DeviceClass == "mobile"})
 		}
 	}
 	return out

@@ -2,6 +2,7 @@ package readapi
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"daybook/clickhouse/query"
@@ -18,7 +19,7 @@ func (p *page) networks(ctx context.Context, r *http.Request) (web.Page, any, er
 	}
 	view := &web.NetworksView{Frame: web.Frame{Title: "Networks"}}
 	for _, n := range body.Items {
-		view.Networks = append(view.Networks, web.NetworkRow{ID: n.NetworkID, Title: n.Title, Zone: n.Zone, Gap: n.Gap, Recording: n.Recording})
+		view.Networks = append(view.Networks, web.NetworkRow{ID: n.NetworkID, Title: n.Title, Zone: n.Zone, Gap: gapWords(n.GapS), Recording: n.Recording})
 	}
 	if body.NextCursor != nil {
 		view.More = address("/", "cursor", *body.NextCursor)
@@ -46,6 +47,20 @@ func (p *page) users(ctx context.Context, r *http.Request) (web.Page, any, error
 		view.More = address("/n/"+n.NetworkID, "q", in.Search, "cursor", *body.NextCursor)
 	}
 	return web.Users, view, nil
+}
+
+// gapWords gives "30 min", "1 h 30 min", "90 s".
+func gapWords(seconds int64) string {
+	switch h, m := seconds/3600, seconds/60%60; {
+	case seconds%60 != 0:
+		return fmt.Sprintf("%d s", seconds)
+	case h == 0:
+		return fmt.Sprintf("%d min", m)
+	case m == 0:
+		return fmt.Sprintf("%d h", h)
+	default:
+		return fmt.Sprintf("%d h %d min", h, m)
+	}
 }
 
 func title(n *query.Network) string {

@@ -31,15 +31,15 @@ func zoneNote(start, end time.Time, subject *time.Location, subjectName string, 
 	minutes := difference / 60
 	return &ZoneNote{
 		SubjectZone: subjectName, ViewerZone: viewer.String(), DifferenceMin: minutes,
-		Text: fmt.Sprintf("Times in %s, %s of you", subjectName, apart(minutes)),
+		Text: fmt.Sprintf("Times in %s, %s", subjectName, apart(minutes)),
 	}
 }
 
-// apart gives "1 h ahead", "5 h 30 min behind".
+// apart gives "1 h ahead of you", "5 h 30 min behind you".
 func apart(minutes int) string {
-	where := "ahead"
+	where := "ahead of you"
 	if minutes < 0 {
-		where, minutes = "behind", -minutes
+		where, minutes = "behind you", -minutes
 	}
 	switch h, m := minutes/60, minutes%60; {
 	case h == 0:
