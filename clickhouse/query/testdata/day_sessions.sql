@@ -1,0 +1,21 @@
+SELECT toInt32(d.date) AS day, toString(d.session_id) AS id, d.device_id, d.device_class, d.started_at, d.ended_at,
+  toInt64(d.duration_s), d.runs.1, d.runs.2, d.continues_from, d.continues_to, d.zone,
+  s.started_at, s.ended_at, toInt64(s.duration_s), s.status, s.end_reason, s.events, d.robot
+FROM (
+  SELECT * FROM session_days
+  WHERE network_id = {network:String} AND user_id = {user:String} AND date BETWEEN toDate({from:Int32}) AND toDate({to:Int32})
+) AS d
+INNER JOIN (
+  SELECT session_id, started_at, ended_at, duration_s, status, end_reason, events FROM sessions
+  WHERE network_id = {network:String} AND user_id = {user:String}
+    AND started_at BETWEEN toDateTime({first:Int64}, 'UTC') AND toDateTime({last:Int64}, 'UTC')
+) AS s ON s.session_id = d.session_id
+ORDER BY d.date, d.started_at, d.session_id
+LIMIT {limit:Int64}
+-- network = n
+-- user = u
+-- from = 20574
+-- to = 20574
+-- first = 1777420800
+-- last = 1777766400
+-- limit = 100

@@ -1,0 +1,7 @@
+SELECT network_id, title, zone, toInt64(gap_ms), recording, position, changed_at FROM networks
+WHERE network_id > {after:String} AND network_id IN {only:Array(String)}
+ORDER BY network_id
+LIMIT {limit:Int64}
+-- after = m
+-- limit = 100
+-- only = [n]
