@@ -16,8 +16,8 @@ type Row struct {
 	TimeMs int64  // event time; of an unmappable line that of the line before it
 	Key    []byte // network/user
 	Value  []byte // the event on the wire, or the line as it was
-	File   string // set on a line that may end as a reject
-	Line   uint64 // 1-based; always set
+	File   string // where the line stands: any line may end as a reject
+	Line   uint64 // 1-based
 	Err    string // why the line could not be mapped; "" if it was
 }
 
@@ -193,7 +193,7 @@ func (m *mapper) finish(l *line, hasTime bool) Row {
 	m.lastMs = decoded.TimeMs
 	// The key comes from what the worker will read: encoding may have replaced
 	// invalid UTF-8 in the user.
-	return Row{TimeMs: decoded.TimeMs, Key: eventKey(&decoded), Value: value, Line: l.number}
+	return Row{TimeMs: decoded.TimeMs, Key: eventKey(&decoded), Value: value, File: m.member.Path, Line: l.number}
 }
 
 func (m *mapper) applySet(hasTime *bool) error {

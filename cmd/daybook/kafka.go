@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"daybook/pipeline/source"
+)
+
+// kafkaClient opens the one door to Kafka for a command.
+func (a *app) kafkaClient(brokers []string) (*source.Client, error) {
+	return source.New(a.kafkaConfig(brokers))
+}
+
+// kafkaConfig says how to reach the brokers; the embedded one speaks neither
+// TLS nor SASL, and no variable that is set for a cluster applies to it.
+func (a *app) kafkaConfig(brokers []string) source.Config {
+	cfg := source.Config{Brokers: brokers, Group: a.cfg.Group, Logger: a.log}
+	if len(a.cfg.KafkaBrokers) == 0 {
+		return cfg
+	}
+	if a.cfg.KafkaTLS {
+		cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if a.cfg.KafkaSASL != "none" {
+		cfg.SASL = source.SASL{
+			Mechanism: strings.ToUpper(a.cfg.KafkaSASL), User: a.cfg.KafkaUser, Password: a.cfg.KafkaPassword.Reveal(),
+		}
+	}
+	return cfg
+}
+
+// topics is how the topics are made. The embedded broker keeps its own disk
+// budget, so retention.bytes is for a cluster.
+func (a *app) topics(embedded bool) source.TopicsConfig {
+	cfg := source.TopicsConfig{
+		ReplicationFactor: a.cfg.KafkaReplication,
+		Retention: a.cfg.EventsRetention, RetentionBytes: a.cfg.KafkaRetentionByte,
+	}
+	if a.origin["KAFKA_PARTITIONS"] != fromDefault {
+		cfg.Partitions = a.cfg.KafkaPartitions // else a topic that exists keeps its number
+	}
+	if cfg.ReplicationFactor > 2 {
+		cfg.MinInSync = 2
+	}
+	if embedded {
+		cfg.ReplicationFactor = 1
+	}
+	return cfg
+}
+
+// ensureTopics makes the topics that are missing.
+func (a *app) ensureTopics(ctx context.Context, client *source.Client, embedded bool) error {
+	if err := client.EnsureTopics(ctx, a.topics(embedded)); err != nil {
+		return fmt.Errorf("%w (DAYBOOK_KAFKA_PARTITIONS says how many; more partitions are a migration to a new epoch)", err)
+	}
+	a.log.LogAttrs(ctx, slog.LevelDebug, "topics are ready")
+	return nil
+}
+
+// ends gives the end of every partition of the events topic.
+func ends(ctx context.Context, client *source.Client) ([]int64, error) {
+	n, err := client.Partitions(ctx, client.EventsTopic())
+	if err != nil {
+		return nil, err
+	}
+	all := make([]int64, n)
+	for p := range n {
+		if _, all[p], err = client.ListOffsets(ctx, int32(p)); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
