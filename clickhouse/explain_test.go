@@ -64,15 +64,15 @@ func TestViews_PredicatesReachThePrimaryKey(t *testing.T) {
 		st    query.Statement
 		table string
 	}{
-		"sessions of a user": {query.Statement{Text: "SELECT count() FROM sessions WHERE " + user}, "sessions_versions"},
-		"their status":       {query.Statement{Text: "SELECT status, count() FROM sessions WHERE " + user + " GROUP BY status"}, "sessions_versions"},
-		"slices of a day":    {query.Statement{Text: "SELECT count() FROM session_days WHERE " + user + " AND date = '2026-03-03'"}, "session_days_versions"},
-		"days of a user":     {query.Statement{Text: "SELECT * FROM daily_users WHERE " + user + " AND date >= '2026-03-03'"}, "session_days_versions"},
-		"days of a network":  {query.Statement{Text: "SELECT * FROM daily_networks WHERE network_id = 'net07'"}, "session_days_versions"},
-		"events of a user":   {query.Statement{Text: "SELECT count() FROM events WHERE " + user + " AND time < '2026-03-05'"}, "events_versions"},
-		"late events":        {query.Statement{Text: "SELECT count() FROM late_events WHERE " + user}, "events_versions"},
-		"question UserDays":  {statement(t, query.UserDays{Network: "net07", User: "user0007", From: one, To: one + 13, Limit: 10}), "session_days_versions"},
-		"question Sessions":  {statement(t, query.Sessions{Network: "net07", User: "user0007", From: one, To: one + 13, Limit: 10}), "sessions_versions"},
+		"sessions of a user":             {query.Statement{Text: "SELECT count() FROM sessions WHERE " + user}, "sessions_versions"},
+		"their status":                   {query.Statement{Text: "SELECT status, count() FROM sessions WHERE " + user + " GROUP BY status"}, "sessions_versions"},
+		"slices of a day":                {query.Statement{Text: "SELECT count() FROM session_days WHERE " + user + " AND date = '2026-03-03'"}, "session_days_versions"},
+		"days of a user":                 {query.Statement{Text: "SELECT * FROM daily_users WHERE " + user + " AND date >= '2026-03-03'"}, "session_days_versions"},
+		"days of a network":              {query.Statement{Text: "SELECT * FROM daily_networks WHERE network_id = 'net07'"}, "session_days_versions"},
+		"events of a user":               {query.Statement{Text: "SELECT count() FROM events WHERE " + user + " AND time < '2026-03-05'"}, "events_versions"},
+		"late events":                    {query.Statement{Text: "SELECT count() FROM late_events WHERE " + user}, "events_versions"},
+		"question UserDays":              {statement(t, query.UserDays{Network: "net07", User: "user0007", From: one, To: one + 13, Limit: 10}), "session_days_versions"},
+		"question Sessions":              {statement(t, query.Sessions{Network: "net07", User: "user0007", From: one, To: one + 13, Limit: 10}), "sessions_versions"},
 		"question DaySessions, slices":   {statement(t, query.DaySessions{Network: "net07", User: "user0007", From: one, To: one, Limit: 10}), "session_days_versions"},
 		"question DaySessions, sessions": {statement(t, query.DaySessions{Network: "net07", User: "user0007", From: one, To: one, Limit: 10}), "sessions_versions"},
 	} {

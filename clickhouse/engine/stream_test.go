@@ -49,6 +49,8 @@ func request(ctx context.Context, t *testing.T, dsn, query string, body io.Reade
 	if err != nil {
 		t.Fatal(err)
 	}
+	password, _ := u.User.Password()
+	r.SetBasicAuth(u.User.Username(), password)
 	transport := &http.Transport{DisableCompression: true}
 	t.Cleanup(transport.CloseIdleConnections)
 	response, err := transport.RoundTrip(r)

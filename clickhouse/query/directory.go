@@ -18,11 +18,11 @@ type Users struct {
 
 // User is one user of a network.
 type User struct {
-	UserID    string     `json:"user_id"`
-	Name      string     `json:"name"` // "" if none is on record
-	Zone      string     `json:"zone"` // IANA name; "" if none is on record
-	FirstDate *Date      `json:"first_date"`
-	LastDate  *Date      `json:"last_date"` // latest local day with a session; nil if none
+	UserID    string `json:"user_id"`
+	Name      string `json:"name"` // "" if none is on record
+	Zone      string `json:"zone"` // IANA name; "" if none is on record
+	FirstDate *Date  `json:"first_date"`
+	LastDate  *Date  `json:"last_date"` // latest local day with a session; nil if none
 }
 
 // Networks asks for the networks, ascending by id. Only limits the answer to
