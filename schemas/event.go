@@ -17,6 +17,7 @@ type Event struct {
 	Category []byte
 	Action   []byte
 	Label    []byte
+	Filled   Filled // which of the three FillLabels wrote; they are no part of the content
 
 	DeviceID    []byte
 	DeviceClass DeviceClass // ClassUnknown if the field is absent

@@ -51,16 +51,16 @@ func appendPart[T string | []byte](b []byte, part T) []byte {
 // ContentHash stands for everything that an event says beside its identity and
 // its times (id, source, network, user, time, received): two records of one
 // identity with different hashes are a conflict (ARCHITECTURE.md section 4.6).
-// An absent field and an empty one are equal. It is taken of the event as
-// decoded, before FillLabels, so that a change of the activity registry makes no
-// conflicts. Props count as written: white space and order matter.
+// An absent field and an empty one are equal. What FillLabels wrote does not
+// count, so that a change of the activity registry makes no conflicts. Props
+// count as written: white space and order matter.
 func ContentHash(ev *Event) uint64 {
 	// Each step seeds the next one, so that a text that moves from one field to
 	// the next changes the hash.
 	h := xxh3.HashSeed(ev.Type, uint64(ev.DeviceClass)+1)
-	h = xxh3.HashSeed(ev.Category, h)
-	h = xxh3.HashSeed(ev.Action, h)
-	h = xxh3.HashSeed(ev.Label, h)
+	h = xxh3.HashSeed(ev.own(ev.Category, FilledCategory), h)
+	h = xxh3.HashSeed(ev.own(ev.Action, FilledAction), h)
+	h = xxh3.HashSeed(ev.own(ev.Label, FilledLabel), h)
 	h = xxh3.HashSeed(ev.DeviceID, h)
 	h = xxh3.HashSeed(ev.ContentID, h)
 	h = xxh3.HashSeed(ev.ContentName, h)
@@ -69,4 +69,12 @@ func ContentHash(ev *Event) uint64 {
 	h = xxh3.HashSeed(ev.UserAgent, h)
 	h = xxh3.HashSeed(ev.URL, h)
 	return xxh3.HashSeed(ev.Props, h)
+}
+
+// own gives a cell unless FillLabels wrote it.
+func (ev *Event) own(cell []byte, bit Filled) []byte {
+	if ev.Filled&bit != 0 {
+		return nil
+	}
+	return cell
 }
