@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,15 +15,20 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"daybook/schemas"
 )
 
 // Config says where the broker listens and what it may use.
 type Config struct {
 	Dir        string        // folder of the log; made if missing
 	Addr       string        // loopback host:port; port 0 takes a free one
-	DiskBudget int64         // bytes that the log may take; 0: no limit
+	DiskBudget int64         // bytes that the log may take; 0: no limit but the file system's
+	Topic      string        // the events, which retention concerns; schemas.TopicEvents if empty
+	Group      string        // its committed offsets protect what is not read yet; "daybook" if empty
+	Retention  time.Duration // events that were read go when they are older; 0: only by the budget
 	Partitions int           // of a topic that is made without a number; 12 if 0
-	CheckEvery time.Duration // between two looks at the disk; 10 s if 0
+	CheckEvery time.Duration // between two looks at the disk; 500 ms if 0. The budget may be overrun by what is written in one.
 	MinSession time.Duration // least session timeout of a group; 6 s if 0, less in tests
 	SyncWrites bool          // fsync every batch: survives power loss, not only the process
 	OnDisk     func(Disk)    // called after every look at the disk; a gauge hangs here
@@ -33,9 +39,14 @@ type Config struct {
 type Broker struct {
 	cfg     Config
 	cluster *kfake.Cluster
+	addr    string
 	stop    context.CancelFunc
 	done    sync.WaitGroup
-	disk    diskState
+
+	// Owned by the goroutine of watchDisk.
+	last      Disk
+	compacted int64              // bytes of the compacted topics after they were compacted
+	closed    *kfake.FaultHandle // not nil while events are refused
 }
 
 // offsetRetentionMinutes keeps committed offsets for ten years: the machine may
@@ -56,7 +67,7 @@ func Start(ctx context.Context, cfg Config) (*Broker, error) {
 		}
 		return nil, fmt.Errorf("open broker in %s: %w", cfg.Dir, err)
 	}
-	b.cluster = cluster
+	b.cluster, b.addr = cluster, cluster.ListenAddrs()[0]
 	// Opening reads every segment whole: 775 MB stayed resident for a log of
 	// 702 MB (LIBRARIES.md section 4).
 	debug.FreeOSMemory()
@@ -69,15 +80,10 @@ func withDefaults(cfg Config) Config {
 	if cfg.Addr == "" {
 		cfg.Addr = "127.0.0.1:0"
 	}
-	if cfg.Partitions == 0 {
-		cfg.Partitions = 12
-	}
-	if cfg.CheckEvery == 0 {
-		cfg.CheckEvery = 10 * time.Second
-	}
-	if cfg.MinSession == 0 {
-		cfg.MinSession = 6 * time.Second
-	}
+	cfg.Topic, cfg.Group = cmp.Or(cfg.Topic, schemas.TopicEvents), cmp.Or(cfg.Group, "daybook")
+	cfg.Partitions = cmp.Or(cfg.Partitions, 12)
+	cfg.CheckEvery = cmp.Or(cfg.CheckEvery, 500*time.Millisecond)
+	cfg.MinSession = cmp.Or(cfg.MinSession, 6*time.Second)
 	if cfg.OnDisk == nil {
 		cfg.OnDisk = func(Disk) {}
 	}
@@ -99,6 +105,8 @@ func (b *Broker) options(ctx context.Context) []kfake.Opt {
 			"offsets.retention.minutes": strconv.Itoa(offsetRetentionMinutes),
 			"message.max.bytes":         strconv.Itoa(1_048_588), // Kafka's default
 			"log.segment.bytes":         strconv.FormatInt(b.segmentBytes(), 10),
+			"log.retention.ms":          "-1", // see retention.go; kfake applies it to compacted topics, too
+			"log.retention.bytes":       "-1",
 		}),
 		kfake.ListenFn(func(network, _ string) (net.Listener, error) {
 			var listen net.ListenConfig
@@ -112,7 +120,7 @@ func (b *Broker) options(ctx context.Context) []kfake.Opt {
 }
 
 // Addrs gives the addresses that the broker listens on, host:port.
-func (b *Broker) Addrs() []string { return b.cluster.ListenAddrs() }
+func (b *Broker) Addrs() []string { return []string{b.addr} }
 
 // Close writes the state out and stops. It must be called once.
 func (b *Broker) Close() {

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -24,8 +23,8 @@ type Disk struct {
 // DiskLevel says how near the disk is to being full.
 type DiskLevel uint8
 
-// The levels. DiskLow is at 80 % of the budget or below twice the reserve of
-// free space; DiskFull at 95 % or below the reserve (1 GB or 5 %).
+// The levels. DiskLow is at 80 % of the budget, or below 1 GB and 5 % of free
+// space; DiskFull at 95 % of the budget, or below a quarter of that space.
 const (
 	DiskFine DiskLevel = iota
 	DiskLow
@@ -35,30 +34,23 @@ const (
 // String names the level.
 func (l DiskLevel) String() string { return [...]string{"fine", "low", "full"}[l] }
 
-// Thresholds, from the requirement of issue 3 (warn before the disk is full).
+// Thresholds: a person is warned before the disk is full (issue 3, item 7).
 const (
-	lowPercent      = 80
-	fullPercent     = 95
-	reserveBytes    = 1 << 30
-	reservePercent  = 5
-	reserveFraction = 100
+	lowPercent     = 80 // of the budget
+	fullPercent    = 95
+	lowFreeBytes   = 1 << 30
+	lowFreePercent = 5 // of the file system
 )
 
 func levelOf(d Disk) DiskLevel {
-	reserve := min(int64(reserveBytes), d.SizeBytes*reservePercent/reserveFraction)
+	low := min(int64(lowFreeBytes), d.SizeBytes*lowFreePercent/100)
 	switch {
-	case d.BudgetBytes > 0 && d.UsedBytes*100 >= d.BudgetBytes*fullPercent, d.FreeBytes < reserve:
+	case d.BudgetBytes > 0 && d.UsedBytes*100 >= d.BudgetBytes*fullPercent, d.FreeBytes < low/4:
 		return DiskFull
-	case d.BudgetBytes > 0 && d.UsedBytes*100 >= d.BudgetBytes*lowPercent, d.FreeBytes < 2*reserve:
+	case d.BudgetBytes > 0 && d.UsedBytes*100 >= d.BudgetBytes*lowPercent, d.FreeBytes < low:
 		return DiskLow
 	}
 	return DiskFine
-}
-
-// diskState is the newest look at the disk.
-type diskState struct {
-	mu   sync.Mutex
-	last Disk
 }
 
 // Disk looks at the disk now.
@@ -122,20 +114,36 @@ func (b *Broker) watchDisk(ctx context.Context) {
 	}
 }
 
+// lookAtDisk makes room first, so that what is reported is what is left to do
+// for a person.
+// lookAtDisk makes room first, so that what is reported is what is left to do
+// for a person.
 func (b *Broker) lookAtDisk(ctx context.Context) {
-	d, err := b.Disk()
-	if err != nil {
-		b.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "cannot look at the disk", slog.String("error", err.Error()))
+	d, err := b.makeRoom(ctx)
+	if err != nil && ctx.Err() == nil {
+		b.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "cannot keep the disk", slog.String("error", err.Error()))
+	}
+	if d.At.IsZero() {
 		return
 	}
-	b.disk.mu.Lock()
-	before := b.disk.last.Level
-	b.disk.last = d
-	b.disk.mu.Unlock()
-	if d.Level != before {
+	if d.Level != b.last.Level {
 		b.report(ctx, d)
 	}
+	b.last = d
+	b.gate(ctx, d.Level)
 	b.cfg.OnDisk(d)
+}
+
+// makeRoom gives the disk as it is afterwards, also when making room failed.
+func (b *Broker) makeRoom(ctx context.Context) (Disk, error) {
+	compactErr := b.compact()
+	d, err := b.Disk()
+	if err != nil {
+		return Disk{}, errors.Join(compactErr, err)
+	}
+	trimErr := b.trim(ctx, d.UsedBytes)
+	d, err = b.Disk()
+	return d, errors.Join(compactErr, trimErr, err)
 }
 
 func (b *Broker) report(ctx context.Context, d Disk) {

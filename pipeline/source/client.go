@@ -21,10 +21,14 @@ type Client struct {
 	sasl      sasl.Mechanism
 	addr      net.Addr
 
-	chunks  sync.Pool // *Chunk
+	chunks  chan *Chunk // free ones; a sync.Pool would lose them at every collection
 	codecs  sync.Pool // *codecs
 	encoded sync.Pool // *encoder
 }
+
+// freeChunks bounds the chunks that wait to be used again. Each holds up to
+// FetchBytes and what it decompressed.
+const freeChunks = 8
 
 // New prepares a client. It does not connect: the first call does.
 func New(cfg Config) (*Client, error) {
@@ -36,7 +40,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, sasl: mechanism, addr: kafka.TCP(cfg.Brokers...)}
+	c := &Client{cfg: cfg, sasl: mechanism, addr: kafka.TCP(cfg.Brokers...), chunks: make(chan *Chunk, freeChunks)}
 	c.transport = &kafka.Transport{
 		ClientID:       cfg.ClientID,
 		TLS:            cfg.TLS,

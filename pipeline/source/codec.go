@@ -66,6 +66,12 @@ func (d *codecs) appendZstd(dst, src []byte, limit int) ([]byte, error) {
 		}
 		d.zstd = decoder
 	}
+	// DecodeAll would make room for just this batch, and copy all of dst for
+	// the next one.
+	const overrun = 64 // what it wants free behind the content
+	if header := (zstd.Header{}); header.Decode(src) == nil && header.HasFCS && header.FrameContentSize <= uint64(limit) {
+		dst = room(dst, int(header.FrameContentSize)+overrun)
+	}
 	start := len(dst)
 	out, err := d.zstd.DecodeAll(src, dst)
 	switch {
@@ -139,11 +145,17 @@ func appendSnappyBlock(dst, src []byte, limit int) ([]byte, error) {
 		return dst, errTooLarge
 	}
 	start := len(dst)
-	if cap(dst)-start < size {
-		dst = append(make([]byte, 0, max(2*cap(dst), start+size)), dst...)
-	}
+	dst = room(dst, size)
 	if _, err := s2.Decode(dst[start:start+size], src); err != nil {
 		return dst[:start], fmt.Errorf("decompress snappy: %w", err)
 	}
 	return dst[:start+size], nil
+}
+
+// room makes space for n more bytes, growing by doubling.
+func room(dst []byte, n int) []byte {
+	if cap(dst)-len(dst) >= n {
+		return dst
+	}
+	return append(make([]byte, 0, max(2*cap(dst), len(dst)+n)), dst...)
 }

@@ -52,10 +52,7 @@ var errBelowStart = &OffsetOutOfRangeError{}
 // under way is left to the garbage collector, because the connection's
 // goroutine may yet write into it.
 func (c *Client) fetchOnce(ctx context.Context, topic string, partition int32, offset int64, wait time.Duration) (*Chunk, error) {
-	chunk, _ := c.chunks.Get().(*Chunk)
-	if chunk == nil {
-		chunk = new(Chunk)
-	}
+	chunk := c.freeChunk()
 	chunk.reset(offset)
 	x := &chunk.request
 	x.key, x.version, x.topic, x.partition, x.clientID = protocol.Fetch, fetchVersion, topic, partition, c.cfg.ClientID
@@ -71,7 +68,21 @@ func (c *Client) fetchOnce(ctx context.Context, topic string, partition int32, o
 	return chunk, nil
 }
 
-func (c *Client) recycle(chunk *Chunk) { c.chunks.Put(chunk) }
+func (c *Client) freeChunk() *Chunk {
+	select {
+	case chunk := <-c.chunks:
+		return chunk
+	default:
+		return new(Chunk)
+	}
+}
+
+func (c *Client) recycle(chunk *Chunk) {
+	select {
+	case c.chunks <- chunk:
+	default:
+	}
+}
 
 // appendFetch encodes the request, version 11: committed records only, no
 // fetch session, no epoch (kafka-go does not tell it).

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"daybook/pipeline/broker"
+	"daybook/pipeline/broker" //nolint:depguard // only tests import this package.
 )
 
 // EnvBrokers names the variable that makes Start give the addresses of a real
