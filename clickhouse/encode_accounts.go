@@ -57,6 +57,7 @@ func (b *rejectsBlock) append(f *schemas.Flush, r *schemas.RejectRow) {
 // the same bytes.
 type counts struct {
 	*proto.ColMap[string, uint32]
+
 	keys []string
 	kv   []proto.KV[string, uint32]
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
@@ -77,7 +78,7 @@ func kindOf(err error) error {
 		return ErrPermanent
 	}
 	var status *chgo.HTTPError
-	if errors.As(err, &status) && status.StatusCode >= 400 && status.StatusCode < 500 && status.StatusCode != 408 && status.StatusCode != 429 {
+	if errors.As(err, &status) && status.StatusCode >= 400 && status.StatusCode < 500 && status.StatusCode != http.StatusRequestTimeout && status.StatusCode != http.StatusTooManyRequests {
 		return ErrPermanent
 	}
 	return ErrTransient

@@ -54,7 +54,7 @@ func TestViews_PredicatesReachThePrimaryKey(t *testing.T) {
 	}
 	for i := range f.Sessions {
 		r := f.Sessions[i]
-		f.Events = append(f.Events, event(r.Network, r.User, fmt.Sprint(i), int64(i), r.StartMs))
+		f.Events = append(f.Events, event(r.Network, r.User, strconv.Itoa(i), int64(i), r.StartMs))
 	}
 	write(t, s, f)
 	merge(t, s, "events_versions", "sessions_versions", "session_days_versions")
@@ -87,7 +87,8 @@ func TestViews_PredicatesReachThePrimaryKey(t *testing.T) {
 
 func statement(tb testing.TB, q interface {
 	SQL() (query.Statement, error)
-}) query.Statement {
+},
+) query.Statement {
 	tb.Helper()
 	st, err := q.SQL()
 	if err != nil {

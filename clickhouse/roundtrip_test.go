@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -91,7 +92,7 @@ func TestWrite_LowCardinalityOfEveryKeyWidth(t *testing.T) {
 	s := open(t)
 	f := flush(200_000)
 	for i := range 70_000 {
-		e := event("n", "u", fmt.Sprint(i), int64(i), 1_700_000_000_000+int64(i))
+		e := event("n", "u", strconv.Itoa(i), int64(i), 1_700_000_000_000+int64(i))
 		e.Event.Source = fmt.Appendf(nil, "s%d", i)
 		e.Event.Category = fmt.Appendf(nil, "c%d", i%300)
 		e.Event.Action = fmt.Appendf(nil, "a%d", i%255)

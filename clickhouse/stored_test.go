@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -55,7 +56,7 @@ func TestStoredEvents_OnlyWhatTheLogHoldsBelowTheOffset(t *testing.T) {
 	s := open(t)
 	f := flush(100)
 	for i := range 10 {
-		f.Events = append(f.Events, event("n", "u", fmt.Sprint(i), int64(10*i), 1_700_000_000_000+int64(i)*1000))
+		f.Events = append(f.Events, event("n", "u", strconv.Itoa(i), int64(10*i), 1_700_000_000_000+int64(i)*1000))
 	}
 	elsewhere := flush(100)
 	elsewhere.Partition = 1
@@ -130,7 +131,8 @@ func TestColdState_WhatTheTablesKnowBelowAnOffset(t *testing.T) {
 		{Offset: 80, Control: schemas.Control{Network: "a", Position: 5, GapMs: 180_000}},
 	}
 	f.UserFacts = []schemas.UserFactRow{
-		{Offset: 2, Network: "a", User: "u", Zone: "UTC", Name: "old"}, {Offset: 30, Network: "a", User: "u", Zone: "Asia/Tokyo", Name: "new"},
+		{Offset: 2, Network: "a", User: "u", Zone: "UTC", Name: "old"},
+		{Offset: 30, Network: "a", User: "u", Zone: "Asia/Tokyo", Name: "new"},
 		{Offset: 90, Network: "a", User: "u", Zone: "x", Name: "later"},
 	}
 	other := flush(100)

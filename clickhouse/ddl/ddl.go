@@ -20,7 +20,7 @@ import (
 )
 
 //go:embed *.sql
-var files embed.FS //nolint:gochecknoglobals // embedded files can only be a package variable
+var files embed.FS
 
 // Migration is one file.
 type Migration struct {

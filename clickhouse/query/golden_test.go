@@ -112,11 +112,13 @@ func TestSQL_ValuesAreNeverText(t *testing.T) {
 	const evil = "'; DROP TABLE x --"
 	d := date(t, "2026-05-01")
 	for _, q := range []question{
-		query.UserDays{Network: evil, User: evil, Limit: 1}, query.NetworkDays{Network: evil, Limit: 1},
+		query.UserDays{Network: evil, User: evil, Limit: 1},
+		query.NetworkDays{Network: evil, Limit: 1},
 		query.Sessions{Network: evil, User: evil, DeviceClass: evil, After: &query.SessionCursor{SessionID: evil}, Limit: 1},
 		query.DaySessions{Network: evil, User: evil, After: &query.DayCursor{SessionID: evil}, Limit: 1},
 		query.Users{Network: evil, Search: evil, After: evil, ActiveFrom: &d, Limit: 1},
-		query.Networks{Only: []string{evil}, After: evil, Limit: 1}, query.Freshness{Network: evil, User: evil},
+		query.Networks{Only: []string{evil}, After: evil, Limit: 1},
+		query.Freshness{Network: evil, User: evil},
 	} {
 		st, err := q.SQL()
 		if err != nil || strings.Contains(st.Text, "DROP") {

@@ -67,8 +67,11 @@ func (q Sessions) SQL() (Statement, error) {
 			"WHERE network_id = {network:String} AND date BETWEEN toDate({from:Int32}) AND toDate({to:Int32})\n" +
 			"  AND started_at BETWEEN toDateTime({first:Int64}, 'UTC') AND toDateTime({last:Int64}, 'UTC')",
 		Args: []Arg{
-			{"network", q.Network}, {"from", int32(q.From)}, {"to", int32(q.To)},
-			{"first", max(0, int64(q.From)-1) * 86400}, {"last", min(1<<32-1, (int64(q.To)+2)*86400)},
+			{"network", q.Network},
+			{"from", int32(q.From)},
+			{"to", int32(q.To)},
+			{"first", max(0, int64(q.From)-1) * 86400},
+			{"last", min(1<<32-1, (int64(q.To)+2)*86400)},
 			{"limit", int64(q.Limit)},
 		},
 	}
@@ -172,8 +175,12 @@ func (q DaySessions) SQL() (Statement, error) {
 			"    AND started_at BETWEEN toDateTime({first:Int64}, 'UTC') AND toDateTime({last:Int64}, 'UTC')\n" +
 			") AS s ON s.session_id = d.session_id",
 		Args: []Arg{
-			{"network", q.Network}, {"user", q.User}, {"from", int32(q.From)}, {"to", int32(q.To)},
-			{"first", max(0, int64(q.From)-2) * 86400}, {"last", min(1<<32-1, (int64(q.To)+2)*86400)},
+			{"network", q.Network},
+			{"user", q.User},
+			{"from", int32(q.From)},
+			{"to", int32(q.To)},
+			{"first", max(0, int64(q.From)-2) * 86400},
+			{"last", min(1<<32-1, (int64(q.To)+2)*86400)},
 			{"limit", int64(q.Limit)},
 		},
 	}
