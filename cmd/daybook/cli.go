@@ -42,8 +42,8 @@ type app struct {
 	data   string            // the data folder, absolute
 	// dataGiven tells --data from the folder that was found.
 	dataGiven bool
-	log    *slog.Logger
-	env    []string // handed on to the engine's process
+	log       *slog.Logger
+	env       []string // handed on to the engine's process
 }
 
 // cli is the command line. It shares no struct with the environment: kong

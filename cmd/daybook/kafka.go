@@ -38,7 +38,7 @@ func (a *app) kafkaConfig(brokers []string) source.Config {
 func (a *app) topics(embedded bool) source.TopicsConfig {
 	cfg := source.TopicsConfig{
 		ReplicationFactor: a.cfg.KafkaReplication,
-		Retention: a.cfg.EventsRetention, RetentionBytes: a.cfg.KafkaRetentionByte,
+		Retention:         a.cfg.EventsRetention, RetentionBytes: a.cfg.KafkaRetentionByte,
 	}
 	if a.origin["KAFKA_PARTITIONS"] != fromDefault {
 		cfg.Partitions = a.cfg.KafkaPartitions // else a topic that exists keeps its number

@@ -15,8 +15,8 @@ import (
 type meter struct {
 	n     atomic.Int64
 	what  string
-	total atomic.Int64 // 0: unknown
-	start atomic.Int64 // wall clock in nanoseconds; moved when the total is known
+	total atomic.Int64             // 0: unknown
+	start atomic.Int64             // wall clock in nanoseconds; moved when the total is known
 	bar   *progressbar.ProgressBar // nil without a terminal
 	log   *slog.Logger
 	stop  chan struct{}

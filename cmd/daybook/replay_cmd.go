@@ -14,15 +14,15 @@ import (
 )
 
 type replayCmd struct {
-	Files   []string `arg:"" name:"file" help:"Files to read; - is stdin. gzip and zip are recognised by their content."`
-	Network string   `help:"Network of every line; made if it does not exist." placeholder:"N"`
-	Format  string   `help:"auto, ndjson, csv or combined." enum:"auto,ndjson,csv,combined" default:"auto"`
-	Map     []string `help:"Fields from columns; KIND of a time is unix, unixms, rfc3339 or a Go layout." sep:"none" placeholder:"F=COLUMN[:KIND],…"`
-	Set     []string `help:"Fields with one value for every line." sep:"none" placeholder:"F=VALUE,…"`
-	Source  string   `help:"Source of the events (default: the file's base name; in a zip the member's)." placeholder:"S"`
-	Order   string   `help:"Produce in the order of event time, or of the file." enum:"time,file" default:"time"`
-	Rate    int      `help:"Most records a second; 0: as fast as it goes." placeholder:"N"`
-	Wait    bool     `help:"Return when every record is accounted for and visible, and print the account."`
+	Files   []string      `arg:"" name:"file" help:"Files to read; - is stdin. gzip and zip are recognised by their content."`
+	Network string        `help:"Network of every line; made if it does not exist." placeholder:"N"`
+	Format  string        `help:"auto, ndjson, csv or combined." enum:"auto,ndjson,csv,combined" default:"auto"`
+	Map     []string      `help:"Fields from columns; KIND of a time is unix, unixms, rfc3339 or a Go layout." sep:"none" placeholder:"F=COLUMN[:KIND],…"`
+	Set     []string      `help:"Fields with one value for every line." sep:"none" placeholder:"F=VALUE,…"`
+	Source  string        `help:"Source of the events (default: the file's base name; in a zip the member's)." placeholder:"S"`
+	Order   string        `help:"Produce in the order of event time, or of the file." enum:"time,file" default:"time"`
+	Rate    int           `help:"Most records a second; 0: as fast as it goes." placeholder:"N"`
+	Wait    bool          `help:"Return when every record is accounted for and visible, and print the account."`
 	Timeout time.Duration `help:"Longest time that --wait waits without any progress." default:"5m"`
 }
 
@@ -203,4 +203,3 @@ func outgoing(row *replay.Row) source.Outgoing {
 	}
 	return r
 }
-

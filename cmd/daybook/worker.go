@@ -155,7 +155,6 @@ func insertMetrics(registry prometheus.Registerer) func(clickhouse.InsertStats) 
 	}
 }
 
-
 // answers checks that storage takes questions.
 func answers(store *clickhouse.Store) check {
 	return func(ctx context.Context) error {
