@@ -49,14 +49,14 @@ func (f *fakeDB) Query(ctx context.Context, st query.Statement) (query.Rows, err
 	if f.fail != nil {
 		return nil, f.fail
 	}
-	for part, rows := range f.tables {
-		if strings.Contains(st.Text, part) {
-			f.open++
-			return newFakeRows(ctx, f, rows), nil
+	rows, longest := func(func(...any) bool) {}, ""
+	for part, r := range f.tables {
+		if strings.Contains(st.Text, part) && len(part) > len(longest) {
+			rows, longest = r, part
 		}
 	}
 	f.open++
-	return newFakeRows(ctx, f, func(func(...any) bool) {}), nil
+	return newFakeRows(ctx, f, rows), nil
 }
 
 type fakeRows struct {

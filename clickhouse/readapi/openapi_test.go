@@ -10,7 +10,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
-	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/getkin/kin-openapi/routers/legacy"
 )
 
 func loadDocument(t *testing.T, s *server) *openapi3.T {
@@ -56,7 +56,7 @@ func TestOpenAPI_AnswersMatchDocument(t *testing.T) {
 	s := serve(t, company(t).store())
 	doc := loadDocument(t, s)
 	doc.Servers = openapi3.Servers{{URL: s.url}}
-	router, err := gorillamux.NewRouter(doc)
+	router, err := legacy.NewRouter(doc)
 	if err != nil {
 		t.Fatal(err)
 	}
