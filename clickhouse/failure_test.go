@@ -42,7 +42,6 @@ func (b *broken) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
-
 // behind opens a Store on the engine through a breakable door.
 func behind(t *testing.T, o clickhouse.Options) (*clickhouse.Store, *broken) {
 	t.Helper()

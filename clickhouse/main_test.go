@@ -1,11 +1,15 @@
 package clickhouse_test
 
 import (
+	"flag"
 	"testing"
 
 	"daybook/clickhouse"
 	"daybook/clickhouse/engine/enginetest"
 )
+
+// benchUsers sizes the tables of BenchmarkReads: users of each of 100 networks.
+var benchUsers = flag.Int("bench-users", 50, "users of each of 100 networks in BenchmarkReads; 1000 makes 10 million session-days")
 
 func TestMain(m *testing.M) { enginetest.Main(m) }
 
