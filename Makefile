@@ -59,7 +59,7 @@ npm-tests: $(NPM_TESTS:%=%/node_modules/.package-lock.json)
 
 .PHONY: run
 run: build ## start everything on this machine with a sample log
-	@bin/daybook dev --data $(DATA) --sample
+	@bin/daybook dev --data $(DATA) --sample cmd/daybook/testdata/sample/apache_logs.gz
 
 .PHONY: test
 test: need-go engine npm-tests ## run the whole suite (at most 10 minutes on two cores)

@@ -80,6 +80,9 @@ type tail struct {
 }
 
 func (l *tail) add(line string) {
+	if strings.Contains(line, `"level":"INFO"`) {
+		return // a start writes two lines a partition
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.lines = append(l.lines, line); len(l.lines) > 200 {
