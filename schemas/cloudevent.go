@@ -7,7 +7,8 @@ import "bytes"
 // when both use a name; hence the extensions are mapped second.
 func (m *mapper) cloudEvent() {
 	members := m.d.scan.members
-	for i := 0; i < len(members); i = members[i].next {
+	size := int32(len(members))
+	for i := int32(0); i < size; i = members[i].next {
 		switch string(members[i].name) {
 		case "data":
 			m.data(i)
@@ -18,7 +19,7 @@ func (m *mapper) cloudEvent() {
 		}
 	}
 	var network []byte
-	for i := 0; i < len(members); i = members[i].next {
+	for i := int32(0); i < size; i = members[i].next {
 		if !m.attribute(i) && !m.extension(i, &network) {
 			m.extra("", i)
 		}
@@ -38,7 +39,7 @@ func (m *mapper) cloudEvent() {
 }
 
 // attribute maps a context attribute that CloudEvents defines.
-func (m *mapper) attribute(i int) bool {
+func (m *mapper) attribute(i int32) bool {
 	switch string(m.d.scan.members[i].name) {
 	case "specversion":
 		if v := m.text(i, "specversion"); string(v) != "1.0" {
@@ -66,7 +67,7 @@ func (m *mapper) attribute(i int) bool {
 }
 
 // extension maps an extension that Daybook defines.
-func (m *mapper) extension(i int, network *[]byte) bool {
+func (m *mapper) extension(i int32, network *[]byte) bool {
 	switch string(m.d.scan.members[i].name) {
 	case "tenant":
 		m.network = m.text(i, "tenant")
@@ -83,7 +84,7 @@ func (m *mapper) extension(i int, network *[]byte) bool {
 }
 
 // data maps the members of data; it must be an object or null.
-func (m *mapper) data(at int) {
+func (m *mapper) data(at int32) {
 	members := m.d.scan.members
 	switch members[at].kind {
 	case kindObject:

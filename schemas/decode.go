@@ -40,10 +40,11 @@ type Decoder struct {
 	consts []byte // DefaultSource and TypeActivity; never written again
 }
 
-// extra is an unknown member: its name in Props is prefix and its own name.
+// extra is an unknown member: its name in Props is prefix and its own name, and
+// so it stands in the scanner's members.
 type extra struct {
 	prefix string
-	at     int // index in the scanner's members
+	at     int32 // index in the scanner's members
 }
 
 // Reset makes every event that was decoded since the last Reset invalid, and
@@ -75,7 +76,7 @@ func (d *Decoder) Decode(raw []byte, ev *Event) Reject {
 	}
 	s := &d.scan
 	s.raw, s.members, s.open = raw, s.members[:0], s.open[:0]
-	s.count, s.fault = 0, Reject{}
+	s.count, s.fault, s.indexed = 0, Reject{}, false
 	d.extras = d.extras[:0]
 
 	i := s.space(0)

@@ -13,14 +13,15 @@ type mapper struct {
 
 	extDevice, extClass []byte // extensions of a CloudEvent
 
-	props int // index of props in the members, -1 if absent
+	props int32 // index of props in the members, -1 if absent
 	cloud bool
 }
 
 // event maps the whole record and gives the verdict.
 func (m *mapper) event() Reject {
 	members := m.d.scan.members
-	for i := 0; i < len(members); i = members[i].next {
+	size := int32(len(members))
+	for i := int32(0); i < size; i = members[i].next {
 		if string(members[i].name) == "specversion" && members[i].kind != kindNull {
 			m.cloud = true
 			break
@@ -29,7 +30,7 @@ func (m *mapper) event() Reject {
 	if m.cloud {
 		m.cloudEvent()
 	} else {
-		for i := 0; i < len(members); i = members[i].next {
+		for i := int32(0); i < size; i = members[i].next {
 			if !m.envelope(i) && !m.field(i) {
 				m.extra("", i)
 			}
@@ -55,7 +56,7 @@ func (m *mapper) event() Reject {
 }
 
 // envelope maps a member that only the outer object of flat JSON has.
-func (m *mapper) envelope(i int) bool {
+func (m *mapper) envelope(i int32) bool {
 	switch string(m.d.scan.members[i].name) {
 	case "id":
 		m.id = m.text(i, "id")
@@ -76,7 +77,7 @@ func (m *mapper) envelope(i int) bool {
 }
 
 // field maps a member that flat JSON and the data of a CloudEvent share.
-func (m *mapper) field(i int) bool {
+func (m *mapper) field(i int32) bool {
 	switch string(m.d.scan.members[i].name) {
 	case "received":
 		m.received = m.text(i, "received")
@@ -102,7 +103,7 @@ func (m *mapper) field(i int) bool {
 	return true
 }
 
-func (m *mapper) device(i int) {
+func (m *mapper) device(i int32) {
 	members := m.d.scan.members
 	if !m.object(i, "device") {
 		return
@@ -119,7 +120,7 @@ func (m *mapper) device(i int) {
 	}
 }
 
-func (m *mapper) content(i int) {
+func (m *mapper) content(i int32) {
 	members := m.d.scan.members
 	if !m.object(i, "content") {
 		return
@@ -138,7 +139,7 @@ func (m *mapper) content(i int) {
 	}
 }
 
-func (m *mapper) context(i int) {
+func (m *mapper) context(i int32) {
 	members := m.d.scan.members
 	if !m.object(i, "context") {
 		return
@@ -159,7 +160,7 @@ func (m *mapper) context(i int) {
 
 // text gives the string at i without escapes; nil if it is null or no string,
 // which is the verdict then.
-func (m *mapper) text(i int, field string) []byte {
+func (m *mapper) text(i int32, field string) []byte {
 	p := &m.d.scan.members[i]
 	if p.kind != kindString {
 		if p.kind != kindNull {
@@ -176,7 +177,7 @@ func (m *mapper) text(i int, field string) []byte {
 
 // object says whether the value at i is an object; if it is neither that nor
 // null, that is the verdict.
-func (m *mapper) object(i int, field string) bool {
+func (m *mapper) object(i int32, field string) bool {
 	switch m.d.scan.members[i].kind {
 	case kindObject:
 		return true
@@ -196,7 +197,14 @@ func (m *mapper) fault(reason Reason, field, remedy string) {
 	}
 }
 
-func (m *mapper) extra(prefix string, i int) {
+// extra notes an unknown member under its name in Props.
+func (m *mapper) extra(prefix string, i int32) {
+	s := &m.d.scan
+	if prefix != "" {
+		from := len(s.arena)
+		s.arena = append(append(s.arena, prefix...), s.members[i].name...)
+		s.members[i].name = s.arena[from:len(s.arena):len(s.arena)]
+	}
 	m.d.extras = append(m.d.extras, extra{prefix, i})
 }
 
@@ -299,37 +307,35 @@ func (m *mapper) merge() {
 }
 
 // taken says whether the name of extra i is a name of props or of an earlier
-// extra.
+// extra. On the first of many it fills the index with the names of props.
 func (m *mapper) taken(i int) bool {
 	s := &m.d.scan
-	x := m.d.extras[i]
-	own := s.members[x.at].name
+	own := s.members[m.d.extras[i].at].name
+	count, end := len(m.d.extras), int32(-1)
 	if m.props >= 0 {
-		end := s.members[m.props].next
-		for j := m.props + 1; j < end; j = s.members[j].next {
-			if sameName("", s.members[j].name, x.prefix, own) {
-				return true
+		end = s.members[m.props].next
+		count += int(end - m.props) // at least the names in props
+	}
+	if count > smallObject {
+		if i == 0 {
+			s.index.start()
+			for j := m.props + 1; j < end; j = s.members[j].next {
+				s.addMember(j)
 			}
+		}
+		return s.addMember(m.d.extras[i].at)
+	}
+	for j := m.props + 1; j < end; j = s.members[j].next {
+		if bytes.Equal(s.members[j].name, own) {
+			return true
 		}
 	}
 	for _, y := range m.d.extras[:i] {
-		if sameName(y.prefix, s.members[y.at].name, x.prefix, own) {
+		if bytes.Equal(s.members[y.at].name, own) {
 			return true
 		}
 	}
 	return false
-}
-
-// sameName compares two names, each a prefix and a rest.
-func sameName(prefix string, rest []byte, prefix2 string, rest2 []byte) bool {
-	if len(prefix)+len(rest) != len(prefix2)+len(rest2) {
-		return false
-	}
-	if len(prefix) < len(prefix2) {
-		prefix, rest, prefix2, rest2 = prefix2, rest2, prefix, rest
-	}
-	cut := len(prefix) - len(prefix2)
-	return prefix[:len(prefix2)] == prefix2 && string(rest2[:cut]) == prefix[len(prefix2):] && bytes.Equal(rest, rest2[cut:])
 }
 
 // facts reads the facts of a directory event: its zone is props.tz, else

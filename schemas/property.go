@@ -10,7 +10,7 @@ func property(props []byte, name string) []byte {
 	}
 	s := scanner{raw: props}
 	for i := 1; ; i++ {
-		key, val := s.name(s.space(i))
+		key, _, val := s.name(s.space(i))
 		if val < 0 {
 			return nil
 		}

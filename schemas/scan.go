@@ -35,10 +35,10 @@ const (
 // member is one name and value of an object that the mapper may look at.
 type member struct {
 	name    []byte // without escapes
-	from    int    // raw[from:to] is the name in quotes, the colon and the value
-	val     int    // raw[val:to] is the value
-	to      int
-	next    int // index in members of the next member of the same object
+	from    int32  // raw[from:to] is the name in quotes, the colon and the value
+	val     int32  // raw[val:to] is the value
+	to      int32
+	next    int32 // index in members of the next member of the same object
 	kind    kind
 	escaped bool // a string that holds escapes
 }
@@ -51,6 +51,8 @@ type scanner struct {
 	arena   []byte   // bytes that could not alias a record
 	count   int      // names so far
 	fault   Reject
+	index   index
+	indexed bool // index is of this record
 }
 
 // name is a name within an open object, with a signature that is unequal for
@@ -180,48 +182,48 @@ func (s *scanner) object(i, depth int, noted bool) int {
 	}
 	noted = noted && depth <= mappedDepth
 	base := len(s.open)
-	var seen uint64 // bit n: a name whose signature hashes to n
+	var seen uint64 // bit n: the signature of a name hashes to n
 	for {
-		from := i
-		text, i2 := s.name(i)
-		if i2 < 0 {
-			return i2
+		text, sig, val := s.name(i)
+		if val < 0 {
+			return val
 		}
-		sig := signature(text)
 		bit := uint64(1) << (sig * 0x9e3779b97f4a7c15 >> 58)
-		if seen&bit != 0 && s.repeated(base, sig, text) {
+		s.open = append(s.open, name{sig, text})
+		if s.repeated(base, seen&bit != 0) {
 			return s.fail(DuplicateKey, remedyDuplicate)
 		}
 		seen |= bit
-		s.open = append(s.open, name{sig, text})
 		if s.count++; s.count > MaxProperties {
 			return s.fail(TooDeep, remedyProperties)
 		}
-		if i = s.member(member{name: text, from: from, val: i2}, depth, noted); i < 0 {
+		if i = s.member(text, i, val, depth, noted); i < 0 {
 			return i
 		}
-		if s.at(i) == '}' {
+		if s.raw[i] == '}' {
 			s.open = s.open[:base]
 			return i + 1
 		}
-		i = s.space(i + 1)
+		if i++; s.at(i) <= ' ' {
+			i = s.space(i)
+		}
 	}
 }
 
-// member scans the value of m and what separates it from the next member, and
-// gives the place of the comma or the closing brace.
-func (s *scanner) member(m member, depth int, noted bool) (end int) {
+// member scans the value at val of the name at from and what separates it from
+// the next member, and gives the place of the comma or the closing brace.
+func (s *scanner) member(text []byte, from, val, depth int, noted bool) (end int) {
 	at := len(s.members)
 	if noted {
-		s.members = append(s.members, m)
+		s.members = append(s.members, member{name: text, from: int32(from), val: int32(val)})
 	}
-	end, k, escaped := s.value(m.val, depth, noted)
+	end, k, escaped := s.value(val, depth, noted)
 	if end < 0 {
 		return end
 	}
 	if noted {
 		p := &s.members[at]
-		p.to, p.next, p.kind, p.escaped = end, len(s.members), k, escaped
+		p.to, p.next, p.kind, p.escaped = int32(end), int32(len(s.members)), k, escaped
 	}
 	c := s.at(end)
 	if c <= ' ' {
@@ -235,47 +237,45 @@ func (s *scanner) member(m member, depth int, noted bool) (end int) {
 }
 
 // name scans a name at i with its colon and gives the place of the value.
-func (s *scanner) name(i int) (text []byte, val int) {
+func (s *scanner) name(i int) (text []byte, sig uint64, val int) {
 	if s.at(i) != '"' {
-		return nil, s.fail(NotJSON, remedyJSON)
+		return nil, 0, s.fail(NotJSON, remedyJSON)
 	}
 	end, escaped := s.str(i + 1)
 	if end < 0 {
-		return nil, end
+		return nil, 0, end
 	}
 	text = s.raw[i+1 : end-1]
 	if escaped {
 		text = s.unescape(text)
+		sig = signature(nil, 0, text)
+	} else {
+		sig = signature(s.raw, i+1, text)
 	}
-	if end = s.space(end); s.at(end) != ':' {
-		return nil, s.fail(NotJSON, remedyJSON)
+	if s.at(end) != ':' {
+		if end = s.space(end); s.at(end) != ':' {
+			return nil, 0, s.fail(NotJSON, remedyJSON)
+		}
 	}
 	if end++; s.at(end) <= ' ' {
 		end = s.space(end)
 	}
-	return text, end
+	return text, sig, end
 }
 
-// repeated looks for text among the names of the innermost open object. It is
-// reached only when the signatures' bits meet, and looks at no more than
-// MaxProperties names.
-func (s *scanner) repeated(base int, sig uint64, text []byte) bool {
-	for i := range s.open[base:] {
-		if n := &s.open[base+i]; n.sig == sig && bytes.Equal(n.text, text) {
-			return true
-		}
+// signature packs a name that begins at raw[from] into a number: up to eight
+// bytes (the last ones) and the length.
+func signature(raw []byte, from int, text []byte) uint64 {
+	n := len(text)
+	if n >= 8 {
+		return binary.LittleEndian.Uint64(text[n-8:]) ^ uint64(n)<<56
 	}
-	return false
-}
-
-// signature packs the last seven bytes and the length of a name.
-func signature(text []byte) uint64 {
-	sig := uint64(len(text)) << 56
-	if len(text) >= 8 {
-		return sig ^ binary.LittleEndian.Uint64(text[len(text)-8:])
+	if from+8 <= len(raw) {
+		return binary.LittleEndian.Uint64(raw[from:])&(1<<(8*n)-1) | uint64(n)<<56
 	}
+	sig := uint64(n) << 56
 	for i, c := range text {
-		sig ^= uint64(c) << (8 * i)
+		sig |= uint64(c) << (8 * i)
 	}
 	return sig
 }
