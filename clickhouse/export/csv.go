@@ -5,6 +5,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -68,6 +69,14 @@ func (c *CSV) Plain(s string) *CSV { return c.add(s) }
 func (c *CSV) Int(n int64) *CSV {
 	c.comma()
 	c.buf = strconv.AppendInt(c.buf, n, 10)
+	return c
+}
+
+// Instant adds an instant in its own location, RFC 3339 with a numeric offset
+// (UTC is +00:00), whole seconds.
+func (c *CSV) Instant(t time.Time) *CSV {
+	c.comma()
+	c.buf = t.AppendFormat(c.buf, "2006-01-02T15:04:05-07:00")
 	return c
 }
 

@@ -91,12 +91,12 @@ func (a *API) beginDay(ctx context.Context, in *dayInput) (*dayAnswer, *subject,
 	if _, err = viewer(in.ViewerZone); err != nil {
 		return nil, nil, err
 	}
-	sub, err := a.subject(ctx, in.Network, in.User)
+	sub, err := a.freshSubject(ctx, &body.Stamp, in.Network, in.User)
 	if err != nil {
 		return nil, nil, err
 	}
 	body.TimeZone = sub.name
-	return body, sub, a.freshen(ctx, &body.Stamp, in.Network, in.User)
+	return body, sub, nil
 }
 
 func (a *API) fillDay(ctx context.Context, body *dayAnswer, in *dayInput, sub *subject) error {

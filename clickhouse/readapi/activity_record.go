@@ -87,15 +87,13 @@ func (a *API) beginRecord(ctx context.Context, in *recordInput) (*dayList, *subj
 	if _, err := viewer(in.ViewerZone); err != nil {
 		return nil, nil, err
 	}
-	sub, err := a.subject(ctx, in.Network, in.User)
+	sub, err := a.freshSubject(ctx, &body.Stamp, in.Network, in.User)
 	if err != nil {
 		return nil, nil, err
 	}
 	body.TimeZone = sub.name
-	if body.From, body.To, err = a.dates(in.RangeInput, sub.zone); err != nil {
-		return nil, nil, err
-	}
-	return body, sub, a.freshen(ctx, &body.Stamp, in.Network, in.User)
+	body.From, body.To, err = a.dates(in.RangeInput, sub.zone)
+	return body, sub, err
 }
 
 func (a *API) fillRecord(ctx context.Context, body *dayList, in *recordInput) error {
@@ -175,7 +173,7 @@ func (a *API) writeDay(out *export.CSV, sub *subject, day []query.DaySession) er
 		zone, name := a.zones.pick(row.Zone, sub.name)
 		start, end := row.StartedAt.In(zone), row.EndedAt.In(zone)
 		err := out.Text(sub.user.UserID).Text(sub.user.Name).Plain(row.Date.String()).Int(int64(i + 1)).Plain(deviceType(row.DeviceClass)).
-			Plain(instant(start)).Plain(instant(end)).Int(row.DurationS).Plain(clock(row.DurationS)).
+			Instant(start).Instant(end).Int(row.DurationS).Plain(clock(row.DurationS)).
 			Plain(name).Plain(start.Format("-07:00")).Bool(row.ContinuesFrom).Bool(row.ContinuesTo).Plain(row.EndReason).Int(total).End()
 		if err != nil {
 			return err

@@ -154,11 +154,8 @@ func (a *API) getNetwork(ctx context.Context, in *NetworkInput) (*huma.StreamRes
 	ctx, cancel := a.queryContext(ctx)
 	defer cancel()
 	s := a.newStamp()
-	n, err := a.network(ctx, in.Network)
+	n, err := a.freshNetwork(ctx, &s, in.Network)
 	if err != nil {
-		return nil, err
-	}
-	if err := a.freshen(ctx, &s, in.Network, ""); err != nil {
 		return nil, err
 	}
 	return answer(http.StatusOK, &networkAnswer{Network: networkOf(n), Stamp: s}), nil

@@ -96,22 +96,19 @@ type sessionPosition struct {
 func (a *API) scopedRange(ctx context.Context, network, user string, in RangeInput, s *Stamp) (from, to query.Date, err error) {
 	var zone *time.Location
 	if user != "" {
-		sub, err := a.subject(ctx, network, user)
+		sub, err := a.freshSubject(ctx, s, network, user)
 		if err != nil {
 			return 0, 0, err
 		}
 		zone = sub.zone
 	} else {
-		n, err := a.network(ctx, network)
+		n, err := a.freshNetwork(ctx, s, network)
 		if err != nil {
 			return 0, 0, err
 		}
 		zone, _ = a.zones.pick(n.Zone)
 	}
-	if from, to, err = a.dates(in, zone); err != nil {
-		return 0, 0, err
-	}
-	return from, to, a.freshen(ctx, s, network, user)
+	return a.dates(in, zone)
 }
 
 func (a *API) sessionsCSV(in FormatInput, s Stamp, q query.Sessions) *huma.StreamResponse {
@@ -126,10 +123,10 @@ func (a *API) sessionsCSV(in FormatInput, s Stamp, q query.Sessions) *huma.Strea
 			if err != nil {
 				return err
 			}
-			r := a.sessionOf(&row)
-			if err := out.Plain(r.SessionID).Text(r.UserID).Plain(r.Date.String()).Text(r.DeviceID).Plain(r.DeviceClass).
-				Plain(r.StartedAt).Plain(r.EndedAt).Int(r.DurationS).Plain(r.Status).Plain(r.EndReason).
-				Int(int64(r.Events)).Plain(r.Zone).Bool(r.Robot).End(); err != nil {
+			zone, name := a.zones.pick(row.Zone)
+			if err := out.Plain(row.SessionID).Text(row.UserID).Plain(row.Date.String()).Text(row.DeviceID).Plain(row.DeviceClass).
+				Instant(row.StartedAt.In(zone)).Instant(row.EndedAt.In(zone)).Int(row.DurationS).Plain(row.Status).Plain(row.EndReason).
+				Int(int64(row.Events)).Plain(name).Bool(row.Robot).End(); err != nil {
 				return err
 			}
 		}

@@ -60,6 +60,40 @@ func (a *API) network(ctx context.Context, network string) (*query.Network, erro
 	return nil, unknownNetwork()
 }
 
+// freshSubject finds the subject, and fills in how fresh its record is.
+func (a *API) freshSubject(ctx context.Context, s *Stamp, network, user string) (sub *subject, err error) {
+	err = together(
+		func() (err error) { sub, err = a.subject(ctx, network, user); return err },
+		func() error { return a.freshen(ctx, s, network, user) },
+	)
+	return sub, err
+}
+
+// freshNetwork finds the network, and fills in how fresh its record is.
+func (a *API) freshNetwork(ctx context.Context, s *Stamp, network string) (n *query.Network, err error) {
+	err = together(
+		func() (err error) { n, err = a.network(ctx, network); return err },
+		func() error { return a.freshen(ctx, s, network, "") },
+	)
+	return n, err
+}
+
+// together asks two questions at once and waits for both: a round trip less
+// in every answer. The first one's error counts before the second's.
+func together(first, second func() error) error {
+	var (
+		other error
+		wg    sync.WaitGroup
+	)
+	wg.Go(func() { other = second() })
+	err := first()
+	wg.Wait()
+	if err != nil {
+		return err
+	}
+	return other
+}
+
 // zones keeps the zones that rows name: LoadLocation reads its file anew each
 // time. Only names that exist are kept, so there are at most some 600.
 type zones struct{ loaded sync.Map }

@@ -95,10 +95,8 @@ func (a *API) beginUsers(ctx context.Context, in *usersInput) (body *List[User],
 	if err := a.cursors.open(in.scope(), in.Cursor, &q.After); err != nil {
 		return nil, nil, q, err
 	}
-	if n, err = a.network(ctx, in.Network); err != nil {
-		return nil, nil, q, err
-	}
-	return body, n, q, a.freshen(ctx, &body.Stamp, in.Network, "")
+	n, err = a.freshNetwork(ctx, &body.Stamp, in.Network)
+	return body, n, q, err
 }
 
 func (in *usersInput) scope() string {
