@@ -85,17 +85,17 @@ func bit(set bool) uint8 {
 	return 0
 }
 
-// zones gives local dates; it keeps the locations that it has met, of which
+// locations gives local dates; it keeps the locations that it has met, of which
 // there are at most some six hundred.
-type zones map[string]*time.Location
+type locations map[string]*time.Location
 
 // date gives the local date of an instant as days since 1970. A name that this
 // binary's zone database lacks counts as UTC: the pipeline has checked it.
-func (z zones) date(name string, at int64) uint16 {
+func (z locations) date(name string, at int64) uint16 {
 	loc, ok := z[name]
 	if !ok {
 		var err error
-		if loc, err = time.LoadLocation(name); err != nil {
+		if loc, err = zones.Load(name); err != nil {
 			loc = time.UTC
 		}
 		z[name] = loc

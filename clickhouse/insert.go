@@ -9,6 +9,8 @@ import (
 	"time"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
+
+	"daybook/clickhouse/ddl"
 )
 
 // Waits between tries of an insert: long enough that an engine that starts again
@@ -78,4 +80,12 @@ func (s *Store) insertTries(ctx context.Context, b *block, again bool) error {
 		s.onInsert(InsertStats{Table: b.table, Rows: b.rows, Bytes: len(b.buf.Buf), Attempts: attempts, Took: time.Since(start), Err: err})
 	}
 	return err
+}
+
+// InsertText inserts rows of a table that are already in one of ClickHouse's
+// formats, once: for benchmarks and imports.
+func (s *Store) InsertText(ctx context.Context, table, format string, rows []byte) error {
+	err := s.conn.InsertFormat(chgo.Context(ctx, chgo.WithSettings(insertSettings())), format,
+		"INSERT INTO "+ddl.Quote(s.database)+"."+ddl.Quote(table), bytes.NewReader(rows))
+	return wrap(ctx, "insert into "+table, err)
 }

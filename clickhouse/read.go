@@ -29,7 +29,11 @@ func (s *Store) Query(ctx context.Context, st query.Statement) (query.Rows, erro
 	for i, a := range st.Args {
 		args[i] = named(a.Name, a.Value)
 	}
-	rows, err := s.conn.Query(chgo.Context(ctx, chgo.WithSettings(readSettings())), st.Text, args...)
+	settings := readSettings()
+	if st.Threads > 0 {
+		settings["max_threads"] = st.Threads
+	}
+	rows, err := s.conn.Query(chgo.Context(ctx, chgo.WithSettings(settings)), st.Text, args...)
 	if err != nil {
 		return nil, wrap(ctx, "run query", err)
 	}

@@ -52,6 +52,7 @@ func (q UserDays) SQL() (Statement, error) {
 		Args: []Arg{
 			{"network", q.Network}, {"user", q.User}, {"from", int32(q.From)}, {"to", int32(q.To)}, {"limit", int64(q.Limit)},
 		},
+		Threads: 1,
 	}
 	if q.After != nil {
 		st.Text += cursor

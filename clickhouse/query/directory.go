@@ -160,7 +160,7 @@ func (q Freshness) SQL() (Statement, error) {
 	if q.Network == "" {
 		return Statement{}, ErrNoNetwork
 	}
-	st := Statement{Args: []Arg{{"network", q.Network}}}
+	st := Statement{Args: []Arg{{"network", q.Network}}, Threads: 1}
 	user := ""
 	if q.User != "" {
 		// All events of a user lie on one partition, which every session row names.

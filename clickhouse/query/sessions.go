@@ -78,6 +78,7 @@ func (q Sessions) SQL() (Statement, error) {
 	if q.User != "" {
 		st.Text += " AND user_id = {user:String}"
 		st.Args = append(st.Args, Arg{"user", q.User})
+		st.Threads = 1
 	}
 	if q.DeviceClass != "" {
 		st.Text += " AND device_class = {class:String}"
@@ -183,6 +184,7 @@ func (q DaySessions) SQL() (Statement, error) {
 			{"last", min(1<<32-1, (int64(q.To)+2)*86400)},
 			{"limit", int64(q.Limit)},
 		},
+		Threads: 1,
 	}
 	if q.After != nil {
 		st.Text += "\nWHERE (d.date, d.started_at, d.session_id) > (toDate({after_date:Int32}), toDateTime({after:Int64}, 'UTC'), toUUID({after_id:String}))"
