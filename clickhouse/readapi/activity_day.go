@@ -33,10 +33,11 @@ type DaySession struct {
 
 // dayAnswer is one day: its total, and the sessions that add up to it.
 type dayAnswer struct {
+	List[DaySession]
+
 	UserID   string `json:"user_id" doc:"Id of the user."`
 	TimeZone string `json:"time_zone" doc:"IANA name of the subject's zone today."`
 	Day      Day    `json:"day" doc:"Totals of the day; zero if it has no activity."`
-	List[DaySession]
 
 	slices []query.DaySession // the rows behind Items, for the page
 }
@@ -65,7 +66,7 @@ func (a *API) getDay(ctx context.Context, in *dayInput) (*huma.StreamResponse, e
 		return nil, err
 	}
 	if in.csv() {
-		return a.recordCSV(in.FormatInput, sub, body.Stamp, body.Day.Date, body.Day.Date), nil
+		return a.recordCSV(ctx, in.FormatInput, sub, body.Stamp, body.Day.Date, body.Day.Date), nil
 	}
 	if err := a.fillDay(quick, body, in, sub); err != nil {
 		return nil, err

@@ -24,19 +24,22 @@ type Day struct {
 // dayList is the day list of one user: an answer that also says whose dates
 // these are.
 type dayList struct {
+	List[Day]
+
 	UserID   string     `json:"user_id" doc:"Id of the user."`
 	TimeZone string     `json:"time_zone" doc:"IANA name of the subject's zone today; each session keeps the one it was recorded in."`
 	From     query.Date `json:"from" format:"date" doc:"First date of the range."`
 	To       query.Date `json:"to" format:"date" doc:"Last date of the range."`
-	List[Day]
 }
 
+// UserInput names one user.
 type UserInput struct {
 	NetworkInput
 
 	User string `path:"user" doc:"Id of the user, percent-encoded." maxLength:"256"`
 }
 
+// ViewerInput says where the viewer is.
 type ViewerInput struct {
 	ViewerZone string `query:"viewer_tz" maxLength:"64" doc:"IANA name of the zone that the viewer is in now; sessions whose offset differs bear a note."`
 }
@@ -65,7 +68,7 @@ func (a *API) getRecord(ctx context.Context, in *recordInput) (*huma.StreamRespo
 		return nil, err
 	}
 	if in.csv() {
-		return a.recordCSV(in.FormatInput, sub, body.Stamp, body.From, body.To), nil
+		return a.recordCSV(ctx, in.FormatInput, sub, body.Stamp, body.From, body.To), nil
 	}
 	if err := a.fillRecord(quick, body, in); err != nil {
 		return nil, err
@@ -140,7 +143,7 @@ func recordColumns() []string {
 }
 
 // recordCSV is the record of one user as contract 1: a row a slice (SPK-25).
-func (a *API) recordCSV(in FormatInput, sub *subject, s Stamp, from, to query.Date) *huma.StreamResponse {
+func (a *API) recordCSV(ctx context.Context, in FormatInput, sub *subject, s Stamp, from, to query.Date) *huma.StreamResponse {
 	network, user := sub.network.NetworkID, sub.user.UserID
 	f := in.csvFile("activity-record_"+network+"_"+userTag(user)+"_"+from.String()+"_"+to.String(), s, recordColumns()...)
 	f.rows = func(ctx context.Context, out *export.CSV) error {
@@ -160,7 +163,7 @@ func (a *API) recordCSV(in FormatInput, sub *subject, s Stamp, from, to query.Da
 		}
 		return a.writeDay(out, sub, day)
 	}
-	return a.stream(f)
+	return a.stream(ctx, f)
 }
 
 func (a *API) writeDay(out *export.CSV, sub *subject, day []query.DaySession) error {

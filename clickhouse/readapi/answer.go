@@ -55,9 +55,10 @@ func (s *Stamp) write(h http.Header) {
 
 // List is the answer of every list.
 type List[T any] struct {
+	Stamp
+
 	Items      []T     `json:"items" nullable:"false" doc:"The rows of this page."`
 	NextCursor *string `json:"next_cursor" doc:"Pass as cursor for the next page; null on the last one."`
-	Stamp
 }
 
 // newStamp begins an answer: as_of is now, before the first query.

@@ -9,7 +9,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -171,7 +170,7 @@ func (a *API) PageToken() string { return a.gate.newToken() }
 
 // PagePath gives the path and query of the page's address with a new one-time
 // token; put scheme and host before it.
-func (a *API) PagePath() string { return fmt.Sprintf("/enter?token=%s", a.PageToken()) }
+func (a *API) PagePath() string { return "/enter?token=" + a.PageToken() }
 
 // unauthorized is the one answer to a missing, malformed or wrong key.
 func unauthorized() *Problem {

@@ -69,8 +69,9 @@ func (f FormatInput) csvFile(name string, s Stamp, columns ...string) file {
 // stream sends a CSV while it is read: constant memory, the whole range. The
 // status waits for the first block, so an error before it is still a problem
 // document; one after it cuts the connection, for a short file must not pass
-// for a whole one.
-func (a *API) stream(f file) *huma.StreamResponse {
+// for a whole one. ctx is the request's, not one with the deadline of other
+// answers.
+func (a *API) stream(ctx context.Context, f file) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		r, w := humago.Unwrap(hc)
 		select {
@@ -83,7 +84,7 @@ func (a *API) stream(f file) *huma.StreamResponse {
 		running := a.metrics.exports.WithLabelValues("running")
 		running.Inc()
 		defer func() { running.Dec(); <-a.exports }()
-		ctx, cancel := context.WithTimeout(hc.Context(), a.cfg.ExportTimeout)
+		ctx, cancel := context.WithTimeout(ctx, a.cfg.ExportTimeout)
 		defer cancel()
 
 		out := &csvBody{w: w, file: f}

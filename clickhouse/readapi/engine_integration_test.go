@@ -93,8 +93,9 @@ func TestFreshness_FollowsOwnerAndWatermark(t *testing.T) {
 func TestRollups_AgreeWithSessionsAndRecord(t *testing.T) {
 	s := serve(t, company(t).store())
 	type rollup struct {
-		Users int `json:"users"`
 		dayItem
+
+		Users int `json:"users"`
 	}
 	const all = "?from=2025-01-01&to=2026-12-31"
 	var network, anna answerOf[rollup]

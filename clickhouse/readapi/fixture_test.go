@@ -184,7 +184,7 @@ type reply struct {
 	body   string
 }
 
-func (s *server) do(method, path string, body string, headers ...string) reply {
+func (s *server) do(method, path, body string, headers ...string) reply {
 	s.tb.Helper()
 	request, err := http.NewRequestWithContext(context.Background(), method, s.url+path, strings.NewReader(body))
 	if err != nil {

@@ -60,6 +60,7 @@ type networksInput struct {
 	FormatInput
 }
 
+// NetworkInput names one network.
 type NetworkInput struct {
 	Network string `path:"network" doc:"Id of the network." maxLength:"256"`
 }
@@ -108,7 +109,7 @@ func (a *API) listNetworks(ctx context.Context, in *networksInput) (*huma.Stream
 			}
 			return nil
 		}
-		return a.stream(f), nil
+		return a.stream(ctx, f), nil
 	}
 	ctx, cancel := a.queryContext(ctx)
 	defer cancel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -106,9 +107,7 @@ func (p *page) serve(show func(context.Context, *http.Request) (web.Page, any, e
 		if !errors.As(err, &pr) {
 			pr = fromStorage(p.storage(ctx, "page", err))
 		}
-		for name, values := range pr.headers {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), pr.headers)
 		p.render(w, r, pr.Status, web.Problem, &web.ProblemView{
 			Frame: web.Frame{Title: pr.Title}, Detail: capital(pr.Detail), Remedy: pageRemedy(pr),
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -13,7 +14,7 @@ import (
 // Problem is an error answer (RFC 9457, application/problem+json). Code is
 // stable; Detail says what is wrong, Field where, Remedy what to do instead.
 // It never repeats the value that was sent: that may be a person's.
-type Problem struct {
+type Problem struct { //nolint:errname // the name of the thing in RFC 9457 and in the document
 	Type   string  `json:"type" doc:"Always about:blank; the code tells problems apart."`
 	Title  string  `json:"title" doc:"The status in words."`
 	Status int     `json:"status" doc:"HTTP status."`
@@ -144,9 +145,7 @@ func fromStorage(err error) *Problem {
 
 // writeProblem answers outside of huma.
 func writeProblem(w http.ResponseWriter, p *Problem) {
-	for name, values := range p.headers {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), p.headers)
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(p.Status)

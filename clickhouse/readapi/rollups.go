@@ -50,7 +50,7 @@ func (a *API) listRollups(ctx context.Context, in *rollupsInput) (*huma.StreamRe
 		return nil, err
 	}
 	if in.csv() {
-		return a.rollupsCSV(in, body.Stamp, from, to), nil
+		return a.rollupsCSV(ctx, in, body.Stamp, from, to), nil
 	}
 	name := scope("rollups", in.Network, in.User, in.From, in.To)
 	var at dayPosition
@@ -100,7 +100,7 @@ func (a *API) rollups(ctx context.Context, in *rollupsInput, from, to query.Date
 	}
 }
 
-func (a *API) rollupsCSV(in *rollupsInput, s Stamp, from, to query.Date) *huma.StreamResponse {
+func (a *API) rollupsCSV(ctx context.Context, in *rollupsInput, s Stamp, from, to query.Date) *huma.StreamResponse {
 	name := "daily_" + in.Network
 	if in.User != "" {
 		name += "_" + userTag(in.User)
@@ -119,5 +119,5 @@ func (a *API) rollupsCSV(in *rollupsInput, s Stamp, from, to query.Date) *huma.S
 		}
 		return nil
 	}
-	return a.stream(f)
+	return a.stream(ctx, f)
 }

@@ -56,7 +56,7 @@ func (a *API) listSessions(ctx context.Context, in *sessionsInput) (*huma.Stream
 	}
 	q := query.Sessions{Network: in.Network, User: in.User, DeviceClass: in.DeviceClass, From: from, To: to, Limit: query.All}
 	if in.csv() {
-		return a.sessionsCSV(in.FormatInput, body.Stamp, q), nil
+		return a.sessionsCSV(ctx, in.FormatInput, body.Stamp, q), nil
 	}
 	name := scope("sessions", in.Network, in.User, in.DeviceClass, in.From, in.To)
 	q.Limit = in.Limit + 1
@@ -86,9 +86,10 @@ func (a *API) listSessions(ctx context.Context, in *sessionsInput) (*huma.Stream
 
 // sessionPosition is the cursor: the range as resolved, and the last row.
 type sessionPosition struct {
+	rowPosition
+
 	From query.Date `json:"f"`
 	To   query.Date `json:"u"`
-	rowPosition
 }
 
 // scopedRange resolves network, and user if one is named, and the range; today
@@ -111,7 +112,7 @@ func (a *API) scopedRange(ctx context.Context, network, user string, in RangeInp
 	return a.dates(in, zone)
 }
 
-func (a *API) sessionsCSV(in FormatInput, s Stamp, q query.Sessions) *huma.StreamResponse {
+func (a *API) sessionsCSV(ctx context.Context, in FormatInput, s Stamp, q query.Sessions) *huma.StreamResponse {
 	name := "sessions_" + q.Network
 	if q.User != "" {
 		name += "_" + userTag(q.User)
@@ -132,7 +133,7 @@ func (a *API) sessionsCSV(in FormatInput, s Stamp, q query.Sessions) *huma.Strea
 		}
 		return nil
 	}
-	return a.stream(f)
+	return a.stream(ctx, f)
 }
 
 func (a *API) sessionOf(row *query.Session) Session {

@@ -147,9 +147,16 @@ func TestStream_FormatGoesBeforeAccept(t *testing.T) {
 		accept, format string
 		csv            bool
 	}{
-		{"", "", false}, {"*/*", "", false}, {"text/csv", "", true}, {"text/csv, application/json;q=0.5", "", true},
-		{"application/json, text/csv;q=0.9", "", false}, {"text/html, */*;q=0.8", "", false}, {"text/csv;q=0", "", false},
-		{"text/csv", "json", false}, {"application/json", "csv", true}, {";;;", "", false},
+		{"", "", false},
+		{"*/*", "", false},
+		{"text/csv", "", true},
+		{"text/csv, application/json;q=0.5", "", true},
+		{"application/json, text/csv;q=0.9", "", false},
+		{"text/html, */*;q=0.8", "", false},
+		{"text/csv;q=0", "", false},
+		{"text/csv", "json", false},
+		{"application/json", "csv", true},
+		{";;;", "", false},
 	} {
 		path := "/v1/networks/acme/users"
 		if c.format != "" {

@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"daybook/clickhouse/query"
+	tz "daybook/schemas/zones"
 )
 
 // networkID is the rule for ids of networks (ARCHITECTURE.md section 4.11).
-var networkID = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`) //nolint:gochecknoglobals // a compiled constant
+var networkID = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 
 // subject is the person that an answer is about, resolved in one place.
 type subject struct {
@@ -94,15 +95,14 @@ func together(first, second func() error) error {
 	return other
 }
 
-// zones keeps the zones that rows name: LoadLocation reads its file anew each
-// time. Only names that exist are kept, so there are at most some 600.
+// zones keeps the zones that rows name: tz.Load reads them anew each time. Only names that exist are kept, so there are at most some 600.
 type zones struct{ loaded sync.Map }
 
 // pick gives the first zone that this process knows, else UTC.
 func (z *zones) pick(names ...string) (*time.Location, string) {
 	for _, name := range names {
 		if zone, ok := z.loaded.Load(name); ok {
-			return zone.(*time.Location), name //nolint:errcheck,forcetypeassert // nothing else is stored
+			return zone.(*time.Location), name //nolint:forcetypeassert // nothing else is stored
 		}
 		if zone, err := zoneNamed(name); err == nil {
 			z.loaded.Store(name, zone)
@@ -114,10 +114,7 @@ func (z *zones) pick(names ...string) (*time.Location, string) {
 
 // zoneNamed loads an IANA zone. "" and Local, which Go also takes, are none.
 func zoneNamed(name string) (*time.Location, error) {
-	if name == "" || name == "Local" {
-		return nil, badParameter("", "this is no time zone", "an IANA name such as Europe/Amsterdam")
-	}
-	zone, err := time.LoadLocation(name)
+	zone, err := tz.Load(name)
 	if err != nil {
 		return nil, badParameter("", "this is no time zone", "an IANA name such as Europe/Amsterdam")
 	}

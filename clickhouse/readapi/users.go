@@ -58,7 +58,7 @@ func (a *API) listUsers(ctx context.Context, in *usersInput) (*huma.StreamRespon
 			}
 			return nil
 		}
-		return a.stream(f), nil
+		return a.stream(ctx, f), nil
 	}
 	if err := a.fillUsers(quick, body, in, n, q); err != nil {
 		return nil, err
