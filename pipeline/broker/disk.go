@@ -96,7 +96,7 @@ func fileSystem(dir string) (free, size int64, err error) {
 	if err := syscall.Statfs(dir, &stat); err != nil {
 		return 0, 0, err
 	}
-	return int64(stat.Bavail) * stat.Bsize, int64(stat.Blocks) * stat.Bsize, nil //nolint:unconvert // the field types differ by system.
+	return int64(stat.Bavail) * int64(stat.Bsize), int64(stat.Blocks) * int64(stat.Bsize), nil //nolint:unconvert // the field types differ by system.
 }
 
 // watchDisk looks at the disk from time to time, keeps the log within its

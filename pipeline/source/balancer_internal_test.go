@@ -18,31 +18,38 @@ func TestSticky_Table(t *testing.T) {
 	}{
 		"nobody": {nil, []int32{0, 1}, map[string][]int32{}},
 		"first join": {
-			[]claim{{member: "b"}, {member: "a"}}, []int32{0, 1, 2},
+			[]claim{{member: "b"}, {member: "a"}},
+			[]int32{0, 1, 2},
 			map[string][]int32{"a": {0, 1}, "b": {2}},
 		},
 		"second member takes half of what the first owned": {
-			[]claim{{"a", 1, []int32{0, 1, 2, 3}}, {"b", -1, nil}}, []int32{0, 1, 2, 3},
+			[]claim{{"a", 1, []int32{0, 1, 2, 3}}, {"b", -1, nil}},
+			[]int32{0, 1, 2, 3},
 			map[string][]int32{"a": {0, 1}, "b": {2, 3}},
 		},
 		"who owns most keeps the larger share": {
-			[]claim{{"a", 4, []int32{0}}, {"b", 4, []int32{1, 2}}}, []int32{0, 1, 2},
+			[]claim{{"a", 4, []int32{0}}, {"b", 4, []int32{1, 2}}},
+			[]int32{0, 1, 2},
 			map[string][]int32{"a": {0}, "b": {1, 2}},
 		},
 		"a member left": {
-			[]claim{{"a", 4, []int32{0, 3}}, {"c", 4, []int32{1}}}, []int32{0, 1, 2, 3},
+			[]claim{{"a", 4, []int32{0, 3}}, {"c", 4, []int32{1}}},
+			[]int32{0, 1, 2, 3},
 			map[string][]int32{"a": {0, 3}, "c": {1, 2}},
 		},
 		"the newest claim counts": {
-			[]claim{{"old", 3, []int32{0, 1}}, {"new", 5, []int32{0, 1}}}, []int32{0, 1, 2, 3},
+			[]claim{{"old", 3, []int32{0, 1}}, {"new", 5, []int32{0, 1}}},
+			[]int32{0, 1, 2, 3},
 			map[string][]int32{"new": {0, 1}, "old": {2, 3}},
 		},
 		"a claim on a partition that is gone": {
-			[]claim{{"a", 1, []int32{0, 9}}}, []int32{0, 1},
+			[]claim{{"a", 1, []int32{0, 9}}},
+			[]int32{0, 1},
 			map[string][]int32{"a": {0, 1}},
 		},
 		"more members than partitions": {
-			[]claim{{"a", 1, []int32{0}}, {"b", -1, nil}}, []int32{0},
+			[]claim{{"a", 1, []int32{0}}, {"b", -1, nil}},
+			[]int32{0},
 			map[string][]int32{"a": {0}, "b": nil},
 		},
 	} {

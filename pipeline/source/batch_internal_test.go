@@ -15,23 +15,23 @@ func wide() limits {
 }
 
 // parsed parses from an offset and checks what holds for every chunk.
-func parsed(t testing.TB, raw []byte, from int64, aborted []abortedTxn, lim limits) (*Chunk, error) {
-	t.Helper()
+func parsed(tb testing.TB, raw []byte, from int64, aborted []abortedTxn, lim limits) (*Chunk, error) {
+	tb.Helper()
 	c := new(Chunk)
 	c.reset(from)
 	_, err := c.parse(raw, aborted, lim, new(codecs))
-	covers(t, c)
+	covers(tb, c)
 	return c, err
 }
 
 // covers checks that records and skips are [From, Next), each offset once.
-func covers(t testing.TB, c *Chunk) {
-	t.Helper()
+func covers(tb testing.TB, c *Chunk) {
+	tb.Helper()
 	at, skips := c.From, c.Skips
 	pass := func() {
 		for len(skips) > 0 && skips[0].From == at {
 			if skips[0].To <= skips[0].From {
-				t.Fatalf("skip is empty: %+v", skips[0])
+				tb.Fatalf("skip is empty: %+v", skips[0])
 			}
 			at, skips = skips[0].To, skips[1:]
 		}
@@ -39,13 +39,13 @@ func covers(t testing.TB, c *Chunk) {
 	for _, r := range c.Records {
 		pass()
 		if r.Offset != at {
-			t.Fatalf("record at %d, want %d; skips %+v", r.Offset, at, c.Skips)
+			tb.Fatalf("record at %d, want %d; skips %+v", r.Offset, at, c.Skips)
 		}
 		at++
 	}
 	pass()
 	if at != c.Next || len(skips) > 0 {
-		t.Fatalf("[%d, %d) is covered up to %d", c.From, c.Next, at)
+		tb.Fatalf("[%d, %d) is covered up to %d", c.From, c.Next, at)
 	}
 }
 
@@ -260,12 +260,12 @@ func TestParse_RefusesDamage(t *testing.T) {
 		"codec":    {damage(func(b []byte) { b[atAttributes+1] = 6; sign(b) }), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			chunk, err := parsed(t, c.raw, 0, nil, wide())
+			_, err := parsed(t, c.raw, 0, nil, wide())
 			if err == nil || c.want != nil && !errors.Is(err, c.want) {
 				t.Fatalf("got %v", err)
 			}
 			// What lies before is delivered.
-			chunk, err = parsed(t, append(good.bytes(t), shifted(c.raw, 3)...), 0, nil, wide())
+			chunk, err := parsed(t, append(good.bytes(t), shifted(c.raw, 3)...), 0, nil, wide())
 			if err == nil || chunk.Next < 3 {
 				t.Fatalf("behind a good batch: next %d, %v", chunk.Next, err)
 			}
@@ -282,7 +282,7 @@ func shifted(batch []byte, base uint64) []byte {
 
 func TestParse_LeavesACutBatch(t *testing.T) {
 	whole := join(t, testBatch{deltas: upTo(3)}, testBatch{base: 3, deltas: upTo(3)})
-	for cut := range len(whole) {
+	for cut := range whole {
 		c, err := parsed(t, whole[:cut], 0, nil, wide())
 		if err != nil || c.Next != 0 && c.Next != 3 {
 			t.Fatalf("cut at %d: next %d, %v", cut, c.Next, err)

@@ -82,8 +82,8 @@ func (c *Client) ReadCheckpoint(ctx context.Context, partition int32, p Pointer)
 	seen := make([]bool, p.Chunks)
 	err := c.scan(ctx, c.cfg.CheckpointsTopic, partition, p.TopicOffset, func(r *Record) (bool, error) {
 		id, part, _ := strings.Cut(string(r.Key), "/")
-		i, err := strconv.Atoi(part)
-		if id != p.ID || err != nil || i < 0 || i >= p.Chunks || seen[i] {
+		i, isChunk := chunkNumber(part)
+		if id != p.ID || !isChunk || i >= p.Chunks || seen[i] {
 			return missing > 0, nil
 		}
 		size := min(chunkBytes, p.Bytes-int64(i)*chunkBytes)
@@ -109,6 +109,12 @@ func (c *Client) ReadCheckpoint(ctx context.Context, partition int32, p Pointer)
 	return snapshot, nil
 }
 
+// chunkNumber reads the part of a key that numbers a chunk.
+func chunkNumber(part string) (i int, ok bool) {
+	i, err := strconv.Atoi(part)
+	return i, err == nil && i >= 0
+}
+
 // Checkpoints lists the complete checkpoints of a partition by reading the
 // whole topic partition, the greatest Next first. Whether the content is intact
 // only ReadCheckpoint tells.
@@ -130,7 +136,7 @@ func (c *Client) Checkpoints(ctx context.Context, partition int32) ([]Pointer, e
 			f = &found{first: r.Offset, chunks: make(map[int]int)}
 			byID[id] = f
 		}
-		if i, err := strconv.Atoi(part); err == nil {
+		if i, isChunk := chunkNumber(part); isChunk {
 			delete(f.chunks, i)
 			if r.Value != nil {
 				f.chunks[i] = len(r.Value)

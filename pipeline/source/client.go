@@ -22,8 +22,8 @@ type Client struct {
 	addr      net.Addr
 
 	chunks  chan *Chunk // free ones; a sync.Pool would lose them at every collection
-	codecs  sync.Pool // *codecs
-	encoded sync.Pool // *encoder
+	codecs  sync.Pool   // *codecs
+	encoded sync.Pool   // *encoder
 }
 
 // freeChunks bounds the chunks that wait to be used again. Each holds up to

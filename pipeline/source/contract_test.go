@@ -23,8 +23,8 @@ import (
 var unique atomic.Int64
 
 // open gives a client whose topics and group are this test's own.
-func open(t testing.TB, brokers []string, change func(*source.Config)) *source.Client {
-	t.Helper()
+func open(tb testing.TB, brokers []string, change func(*source.Config)) *source.Client {
+	tb.Helper()
 	prefix := fmt.Sprintf("t%d-%d", time.Now().UnixNano(), unique.Add(1))
 	cfg := source.Config{
 		Brokers: brokers, ClientID: "daybook-test", Group: prefix,
@@ -36,38 +36,38 @@ func open(t testing.TB, brokers []string, change func(*source.Config)) *source.C
 	}
 	c, err := source.New(cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(c.Close)
+	tb.Cleanup(c.Close)
 	return c
 }
 
-func openWithTopics(t testing.TB, partitions int) *source.Client {
-	t.Helper()
-	c := open(t, brokertest.Start(t), nil)
-	if err := c.EnsureTopics(t.Context(), source.TopicsConfig{Partitions: partitions}); err != nil {
-		t.Fatal(err)
+func openWithTopics(tb testing.TB, partitions int) *source.Client {
+	tb.Helper()
+	c := open(tb, brokertest.Start(tb), nil)
+	if err := c.EnsureTopics(tb.Context(), source.TopicsConfig{Partitions: partitions}); err != nil {
+		tb.Fatal(err)
 	}
 	return c
 }
 
-func within(t testing.TB, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
+func within(tb testing.TB, d time.Duration) context.Context {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), d)
+	tb.Cleanup(cancel)
 	return ctx
 }
 
 // readAll fetches from an offset until the end and checks that each chunk
 // covers its range exactly.
-func readAll(t testing.TB, c *source.Client, partition int32, from int64) (records []source.Record, skips []source.Skip) {
-	t.Helper()
+func readAll(tb testing.TB, c *source.Client, partition int32, from int64) (records []source.Record, skips []source.Skip) {
+	tb.Helper()
 	for next := from; ; {
-		chunk, err := c.Fetch(within(t, 20*time.Second), partition, next)
+		chunk, err := c.Fetch(within(tb, 20*time.Second), partition, next)
 		if err != nil {
-			t.Fatalf("fetch at %d: %v", next, err)
+			tb.Fatalf("fetch at %d: %v", next, err)
 		}
-		checkCover(t, chunk)
+		checkCover(tb, chunk)
 		records, skips = append(records, chunk.Records...), append(skips, chunk.Skips...)
 		if chunk.Next >= chunk.LastStable {
 			return records, skips
@@ -77,8 +77,8 @@ func readAll(t testing.TB, c *source.Client, partition int32, from int64) (recor
 }
 
 // checkCover checks that records and skips are [From, Next) exactly.
-func checkCover(t testing.TB, chunk *source.Chunk) {
-	t.Helper()
+func checkCover(tb testing.TB, chunk *source.Chunk) {
+	tb.Helper()
 	at, records, skips := chunk.From, chunk.Records, chunk.Skips
 	for at < chunk.Next {
 		switch {
@@ -87,11 +87,11 @@ func checkCover(t testing.TB, chunk *source.Chunk) {
 		case len(skips) > 0 && skips[0].From == at && skips[0].To > at:
 			at, skips = skips[0].To, skips[1:]
 		default:
-			t.Fatalf("offset %d of [%d, %d) is covered by nothing", at, chunk.From, chunk.Next)
+			tb.Fatalf("offset %d of [%d, %d) is covered by nothing", at, chunk.From, chunk.Next)
 		}
 	}
 	if at != chunk.Next || len(records)+len(skips) > 0 {
-		t.Fatalf("[%d, %d) is covered beyond its end: %d records, %d skips left", chunk.From, chunk.Next, len(records), len(skips))
+		tb.Fatalf("[%d, %d) is covered beyond its end: %d records, %d skips left", chunk.From, chunk.Next, len(records), len(skips))
 	}
 }
 
@@ -219,16 +219,16 @@ func TestClient_CommitsAndReadsBackMetadata(t *testing.T) {
 	}
 }
 
-func join(t testing.TB, c *source.Client) (*source.Group, *source.Generation) {
-	t.Helper()
+func join(tb testing.TB, c *source.Client) (*source.Group, *source.Generation) {
+	tb.Helper()
 	group, err := c.NewGroup(source.GroupConfig{SessionTimeout: 6 * time.Second, Heartbeat: 100 * time.Millisecond, JoinBackoff: 100 * time.Millisecond, WatchInterval: 100 * time.Millisecond})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = group.Close() })
-	gen, err := group.Next(within(t, 30*time.Second))
+	tb.Cleanup(func() { _ = group.Close() })
+	gen, err := group.Next(within(tb, 30*time.Second))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return group, gen
 }

@@ -115,7 +115,7 @@ func (g *Group) run(ctx context.Context) {
 func (g *Group) begin(ctx context.Context, inner *kafka.Generation) (*Generation, error) {
 	generation := newGeneration(ctx, g.client, inner)
 	g.sticky.owns(inner.ID, generation.Partitions)
-	count, err := g.client.Partitions(generation.ctx, g.client.cfg.EventsTopic)
+	count, err := g.client.Partitions(generation.ctx, g.client.cfg.EventsTopic) //nolint:contextcheck // it is derived from ctx in newGeneration.
 	if err != nil && !errors.Is(err, ErrUnknownTopic) {
 		generation.End()
 		return nil, err
@@ -169,7 +169,7 @@ func (g *Generation) Context() context.Context { return g.ctx }
 // When fn returns early, the generation goes on without it.
 func (g *Generation) Start(fn func(context.Context)) {
 	g.inner.Start(func(innerCtx context.Context) {
-		fn(g.ctx)
+		fn(g.ctx) //nolint:contextcheck // the same lifetime, but with a cause.
 		<-innerCtx.Done()
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 	"golang.org/x/sync/errgroup"
+
+	"daybook/schemas"
 )
 
 // produceVersion is the first that allows zstd; brokers from 2.1 to 4.1 serve
@@ -40,7 +42,7 @@ func (c *Client) Produce(ctx context.Context, records []Outgoing) error {
 	for i := range records {
 		p := records[i].Partition
 		if p < 0 {
-			p = partitionOf(records[i].Key, count)
+			p = schemas.Partition(records[i].Key, count)
 		}
 		if int(p) >= count {
 			return ErrUnknownPartition

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"daybook/schemas"
 )
 
 // ProducerConfig bounds a Producer. The zero value has defaults.
@@ -80,7 +82,7 @@ func (p *Producer) Send(ctx context.Context, out *Outgoing) error {
 	}
 	partition := out.Partition
 	if partition < 0 {
-		partition = partitionOf(out.Key, len(p.lanes))
+		partition = schemas.Partition(out.Key, len(p.lanes))
 	}
 	if int(partition) >= len(p.lanes) {
 		return ErrUnknownPartition
