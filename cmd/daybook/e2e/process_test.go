@@ -26,14 +26,12 @@ const top = "../../.."
 // on two busy cores, far below go test's own limit.
 const startLimit = 3 * time.Minute
 
-// binary builds the daybook binary once a run, into a folder that goes with
-// the process's temporary files.
+// buildDir is where the run's binary lies; TestMain makes and removes it.
+var buildDir string
+
+// binary builds the daybook binary once a run.
 var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "daybook-e2e-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "daybook")
+	path := filepath.Join(buildDir, "daybook")
 	build := exec.Command("go", "build", "-o", path, "./cmd/daybook")
 	build.Dir = top
 	if out, err := build.CombinedOutput(); err != nil {
@@ -43,10 +41,13 @@ var binary = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if path, err := binary(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
+	dir, err := os.MkdirTemp("", "daybook-e2e-")
+	if err != nil {
+		panic(err)
 	}
+	buildDir = dir
+	code := m.Run()
+	_ = os.RemoveAll(dir)
 	os.Exit(code)
 }
 
