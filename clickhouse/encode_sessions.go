@@ -6,6 +6,7 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 
 	"daybook/schemas"
+	"daybook/schemas/zones"
 )
 
 // sessionsBlock encodes sessions and their tombstones, together: a tombstone
@@ -26,11 +27,11 @@ type sessionsBlock struct {
 	version               *proto.ColUInt64
 	deleted               *proto.ColUInt8
 
-	zones zones
+	zones locations
 }
 
 func newSessionsBlock() *sessionsBlock {
-	b := &sessionsBlock{block: block{table: "sessions_versions"}, zones: zones{}}
+	b := &sessionsBlock{block: block{table: "sessions_versions"}, zones: locations{}}
 	low := func(name string) *lowCardinality { return column(&b.block, name, newLowCardinality()) }
 	b.network, b.user = low("network_id"), column(&b.block, "user_id", new(proto.ColStr))
 	b.started, b.id = column(&b.block, "started_at", newSeconds()), column(&b.block, "session_id", new(proto.ColUUID))

@@ -4,9 +4,9 @@ import (
 	"strconv"
 	"time"
 
-	"daybook/schemas"
-
 	"github.com/prometheus/client_golang/prometheus"
+
+	"daybook/schemas"
 )
 
 // metrics are the worker's figures (HOUSE.md section 9). Label values come

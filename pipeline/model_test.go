@@ -77,8 +77,15 @@ type versioned[T any] struct {
 
 func newTables() *tables {
 	return &tables{
-		map[string]schemas.EventRow{}, map[string]versioned[string]{}, map[string]versioned[string]{}, map[string]versioned[string]{},
-		map[string]versioned[string]{}, map[int64]schemas.Control{}, map[int64]schemas.UserFactRow{}, map[string]string{}, "",
+		map[string]schemas.EventRow{},
+		map[string]versioned[string]{},
+		map[string]versioned[string]{},
+		map[string]versioned[string]{},
+		map[string]versioned[string]{},
+		map[int64]schemas.Control{},
+		map[int64]schemas.UserFactRow{},
+		map[string]string{},
+		"",
 	}
 }
 

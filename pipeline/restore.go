@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 
-	"daybook/pipeline/source"
-
 	"github.com/klauspost/compress/zstd"
+
+	"daybook/pipeline/source"
 )
 
 // HaltError means that a partition must not go on by itself: a person decides.

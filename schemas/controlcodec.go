@@ -6,9 +6,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"daybook/schemas/zones"
 )
 
 // maxTitleBytes bounds a network's title; nothing depends on the number.
@@ -68,12 +69,11 @@ func (c *Control) Validate() error {
 		return fmt.Errorf("check control of network %q: gap %d ms is not between %d and %d", c.Network, c.GapMs, MinGapMs, MaxGapMs)
 	case len(c.Title) > maxTitleBytes || strings.ContainsRune(c.Title, 0):
 		return fmt.Errorf("check control of network %q: title is longer than %d bytes or holds a NUL", c.Network, maxTitleBytes)
-	case c.Zone == "Local":
-		// time.LoadLocation would answer with the zone of this machine.
-		return fmt.Errorf("check control of network %q: zone Local is not an IANA name", c.Network)
 	}
-	if _, err := time.LoadLocation(c.Zone); err != nil {
-		return fmt.Errorf("check control of network %q: load zone %q: %w", c.Network, c.Zone, err)
+	if c.Zone != "" {
+		if _, err := zones.Load(c.Zone); err != nil {
+			return fmt.Errorf("check control of network %q: %w", c.Network, err)
+		}
 	}
 	for i, d := range c.Dark {
 		if d.FromMs >= d.ToMs {

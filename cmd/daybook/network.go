@@ -10,6 +10,7 @@ import (
 
 	"daybook/clickhouse/readapi"
 	"daybook/pipeline/source"
+	"daybook/schemas/zones"
 )
 
 type networkCmd struct {
@@ -26,7 +27,7 @@ type networkSetCmd struct {
 }
 
 // Help is shown under the command's usage.
-func (networkSetCmd) Help() string {
+func (*networkSetCmd) Help() string {
 	return `Only what is named changes. The change is acknowledged when every partition of the log holds it;
 it acts on what follows, and rewrites nothing that was accepted before.
 
@@ -39,7 +40,7 @@ type networkListCmd struct {
 }
 
 // Help is shown under the command's usage.
-func (networkListCmd) Help() string {
+func (*networkListCmd) Help() string {
 	return `Example:
   daybook network list`
 }
@@ -75,7 +76,7 @@ func (a *app) withSettings(do func(*networkSettings) error) error {
 func (c *networkSetCmd) Run(ctx context.Context, a *app) error {
 	change := readapi.NetworkChange{Title: c.Title}
 	if c.Zone != "" {
-		if _, err := time.LoadLocation(c.Zone); err != nil || c.Zone == "Local" {
+		if _, err := zones.Load(c.Zone); err != nil {
 			return fmt.Errorf("set network %s: %q is no IANA time zone; write for example Europe/Prague", c.Network, c.Zone)
 		}
 		change.Zone = &c.Zone

@@ -10,6 +10,7 @@ import (
 
 	"daybook/clickhouse"
 	"daybook/clickhouse/readapi"
+	"daybook/schemas/zones"
 )
 
 type serveCmd struct {
@@ -17,7 +18,7 @@ type serveCmd struct {
 }
 
 // Help is shown under the command's usage.
-func (serveCmd) Help() string {
+func (*serveCmd) Help() string {
 	return `Serves the read API, its OpenAPI document and the page. It holds no state: run as many as you like.
 With Kafka known it also takes changes of networks (PUT).
 
@@ -98,7 +99,7 @@ func (a *app) settingsForAPI(run *parts, found *servers) (readapi.SettingsWriter
 func (a *app) startAPI(ctx context.Context, run *parts, state *health, listener net.Listener, store *clickhouse.Store, settings readapi.SettingsWriter, key string) (*readapi.API, error) {
 	api, err := readapi.New(readapi.Config{
 		DB: store, Settings: settings, AdminKeys: []readapi.KeyHash{readapi.HashKey(key)},
-		Logger: a.log, Registerer: state.registry, TzdataVersion: tzdataInForce(),
+		Logger: a.log, Registerer: state.registry, TzdataVersion: zones.Version,
 	})
 	if err != nil {
 		return nil, err

@@ -2,13 +2,11 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"text/tabwriter"
-	"time"
-	_ "time/tzdata" // local days must not depend on the host's zones
+
+	"daybook/schemas/zones"
 )
 
 type versionCmd struct{}
@@ -21,10 +19,6 @@ engine, and the time zone data.
 Example:
   daybook version`
 }
-
-// tzdataVersion is the release of the time zone data inside Go's time/tzdata
-// of go.mod's toolchain; the package does not tell it itself.
-const tzdataVersion = "2025c"
 
 // Run prints one line a part.
 func (versionCmd) Run(a *app) error {
@@ -40,7 +34,7 @@ func (versionCmd) Run(a *app) error {
 		fmt.Fprintf(w, "%s\t%s\n", part[0], moduleVersion(part[1]))
 	}
 	fmt.Fprintf(w, "engine\t%s\n", engineVersion(a))
-	fmt.Fprintf(w, "tzdata\t%s\n", tzdataInForce())
+	fmt.Fprintf(w, "tzdata\t%s\n", zones.Version)
 	return w.Flush()
 }
 
@@ -79,21 +73,4 @@ func moduleVersion(path string) string {
 		}
 	}
 	return "not linked"
-}
-
-// tzdataInForce says which zone data decides local days: the embedded copy is
-// used only where the host has none or ZONEINFO names it.
-func tzdataInForce() string {
-	if path := os.Getenv("ZONEINFO"); path != "" {
-		return "from " + path
-	}
-	for _, dir := range []string{"/usr/share/zoneinfo", "/usr/share/lib/zoneinfo", "/usr/lib/locale/TZ", "/etc/zoneinfo"} {
-		if _, err := os.Stat(filepath.Join(dir, "Europe", "Prague")); err == nil {
-			return "of the host, " + dir
-		}
-	}
-	if _, err := time.LoadLocation("Europe/Prague"); err != nil {
-		return "none"
-	}
-	return tzdataVersion + " (embedded)"
 }

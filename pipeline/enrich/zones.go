@@ -1,6 +1,10 @@
 package enrich
 
-import "time"
+import (
+	"time"
+
+	"daybook/schemas/zones"
+)
 
 // Zones knows time zones by name and cuts sessions at their local midnights. It
 // is a cache for one goroutine: it holds at most maxZones zones and maxZones
@@ -63,10 +67,7 @@ func (z *Zones) load(name string) *zone {
 	}
 	known := &zone{}
 	z.byName[name] = known
-	if name == "" || name == "Local" {
-		return known // LoadLocation would answer with UTC or this machine's zone
-	}
-	loc, err := time.LoadLocation(name)
+	loc, err := zones.Load(name)
 	if err != nil {
 		return known
 	}
