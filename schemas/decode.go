@@ -75,8 +75,7 @@ func (d *Decoder) Decode(raw []byte, ev *Event) Reject {
 		return Reject{Reason: TooLarge, Remedy: remedySize}
 	}
 	s := &d.scan
-	s.raw, s.members, s.open = raw, s.members[:0], s.open[:0]
-	s.count, s.fault, s.indexed = 0, Reject{}, false
+	s.start(raw)
 	d.extras = d.extras[:0]
 
 	i := s.space(0)
