@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -214,7 +215,7 @@ func (w *watch) await(ctx context.Context, upTo []int64, patience time.Duration)
 func writeAccount(out io.Writer, read int64, sum *account, late int64) {
 	lateText := "unknown"
 	if late >= 0 {
-		lateText = fmt.Sprint(late)
+		lateText = strconv.FormatInt(late, 10)
 	}
 	fmt.Fprintf(out, "read %d\naccepted %d (of these late %s)\nduplicate %d\nnot recorded %d%s\nrejected %d%s\n",
 		read, sum.Accepted, lateText, sum.Duplicate,

@@ -17,7 +17,7 @@ type brokerCmd struct {
 }
 
 // Help is shown under the command's usage.
-func (brokerCmd) Help() string {
+func (*brokerCmd) Help() string {
 	return `One Kafka broker for one machine, with its log in the data folder and a disk budget
 (DAYBOOK_BROKER_DISK_BYTES). For several machines use Apache Kafka.
 

@@ -122,8 +122,7 @@ func run(args []string, std stdio, environ []string) (code int) {
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	if err := parsed.Run(a); err != nil {
 		status := exitFailed
-		var exit *exitError
-		if errors.As(err, &exit) {
+		if exit, ok := errors.AsType[*exitError](err); ok {
 			status = exit.code
 		}
 		return complain(std, status, err)

@@ -82,7 +82,7 @@ func (c *config) validateKafka(p *problems) {
 		}
 	}
 	oneOf(p, "KAFKA_SASL", c.KafkaSASL, "none", "plain", "scram-sha-256", "scram-sha-512")
-	if c.KafkaSASL != "none" && c.KafkaUser == "" {
+	if slices.Contains([]string{"plain", "scram-sha-256", "scram-sha-512"}, c.KafkaSASL) && c.KafkaUser == "" {
 		p.add("KAFKA_USER", "is empty, but DAYBOOK_KAFKA_SASL is %s; set the user and DAYBOOK_KAFKA_PASSWORD", c.KafkaSASL)
 	}
 	between(p, "KAFKA_PARTITIONS", int64(c.KafkaPartitions), 1, 1024)
@@ -143,7 +143,7 @@ func (c *config) validateTimes(p *problems) {
 
 func oneOf(p *problems, name, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
-		p.add(name, "%q is none of %s", value, strings.Join(allowed, ", "))
+		p.add(name, "%q is not one of %s", value, strings.Join(allowed, ", "))
 	}
 }
 

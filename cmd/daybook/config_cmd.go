@@ -17,7 +17,7 @@ type configCmd struct {
 }
 
 // Help is shown under the command's usage.
-func (configCmd) Help() string {
+func (*configCmd) Help() string {
 	return `Every variable with its value in force and where it came from: default, environment, file
 (NAME_FILE, for secrets) or dev.json. Secrets show as ***.
 
@@ -91,7 +91,7 @@ func (s *servers) fromDev(name string) string {
 }
 
 func show(v reflect.Value) string {
-	if list, ok := v.Interface().([]string); ok {
+	if list, ok := reflect.TypeAssert[[]string](v); ok {
 		return strings.Join(list, ",")
 	}
 	return fmt.Sprint(v.Interface())

@@ -121,7 +121,7 @@ func unknownNames(given map[string]string, vars []variable) []error {
 		}
 		best, distance := "", 1<<30
 		for _, v := range vars {
-			if d := editDistance(name, v.Name); d < distance {
+			if d := editDistance(strings.ToUpper(name), v.Name); d < distance {
 				best, distance = v.Name, d
 			}
 		}

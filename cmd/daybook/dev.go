@@ -23,6 +23,8 @@ type devCmd struct {
 	Kafka      string `help:"Address of the embedded Kafka (default 127.0.0.1:7312, likewise)." placeholder:"ADDR"`
 	Clickhouse string `name:"clickhouse" help:"Address of the embedded ClickHouse (default 127.0.0.1:7313, likewise)." placeholder:"ADDR"`
 	Sample     string `help:"Replay this log once into the network sample if the data folder has no other network." placeholder:"FILE"`
+
+	onReady func() // for tests: everything is up and dev.json is written
 }
 
 // Default ports of the embedded parts, next to the API's. Unassigned by IANA.
@@ -32,7 +34,7 @@ const (
 )
 
 // Help is shown under the command's usage.
-func (devCmd) Help() string {
+func (*devCmd) Help() string {
 	return `Kafka, ClickHouse, worker, read API and page in one go, with everything kept in the data folder.
 When all parts are ready it writes dev.json there, from which the other commands find them. A part
 whose variable is set (DAYBOOK_KAFKA_BROKERS, DAYBOOK_CLICKHOUSE_DSN) is used instead of the
@@ -45,6 +47,7 @@ Example:
 // devRun is one run of dev.
 type devRun struct {
 	*app
+
 	cmd   *devCmd
 	parts *parts
 	state *health
@@ -272,6 +275,9 @@ func (d *devRun) ready(ctx context.Context) error {
 		}
 	}
 	d.greet(file)
+	if d.cmd.onReady != nil {
+		d.cmd.onReady()
+	}
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"slices"
@@ -30,7 +29,7 @@ type generateCmd struct {
 }
 
 // Help is shown under the command's usage.
-func (generateCmd) Help() string {
+func (*generateCmd) Help() string {
 	return `Sessions of people, some far more active than others, by day in their own time zones, on phones and
 browsers; in order of arrival, 5 % out of order within a minute, 1 % repeats. No clock is read.
 
@@ -102,7 +101,7 @@ func (c *generateCmd) produce(ctx context.Context, a *app, to producer, gen *gen
 
 // write puts the records into a file, one a line.
 func (c *generateCmd) write(ctx context.Context, a *app, gen *generate.Generator) (err error) {
-	var out io.Writer = a.std.out
+	out := a.std.out
 	if c.Out != "-" {
 		f, err := os.Create(c.Out)
 		if err != nil {

@@ -64,7 +64,7 @@ func loadKey(data, name string, makeIt bool) (key string, made bool, err error) 
 
 // errNoKey says that an installation's key is missing where making a new one
 // would be wrong: parts that sign with different keys reject each other.
-var errNoKey = errors.New("it does not exist") //nolint:gochecknoglobals // a sentinel for errors.Is
+var errNoKey = errors.New("it does not exist")
 
 // installationKey signs control records: from the environment, else from the
 // data folder, where only the embedded parts make it: on one machine it is

@@ -14,7 +14,7 @@ type migrateCmd struct {
 }
 
 // Help is shown under the command's usage.
-func (migrateCmd) Help() string {
+func (*migrateCmd) Help() string {
 	return `Applies the migrations that are missing, in order, and makes the topics if Kafka is known. Running it
 again changes nothing. It never goes back.
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -59,7 +60,7 @@ func (p *parts) run(ctx context.Context, name string, run func(context.Context) 
 }
 
 // errStopping is the cause that a part sees when the process ends in order.
-var errStopping = errors.New("the process stops") //nolint:gochecknoglobals // a sentinel for errors.Is
+var errStopping = errors.New("the process stops")
 
 func orUnexpected(err error) error {
 	if err == nil {
@@ -85,13 +86,13 @@ const stopTimeout = 8 * time.Second
 // stop ends every part, the last started first.
 func (p *parts) stop(ctx context.Context) error {
 	var all []error
-	for i := len(p.stops) - 1; i >= 0; i-- {
+	for _, one := range slices.Backward(p.stops) {
 		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-		if err := p.stops[i].stop(own); err != nil {
-			all = append(all, fmt.Errorf("stop %s: %w", p.stops[i].name, err))
+		if err := one.stop(own); err != nil {
+			all = append(all, fmt.Errorf("stop %s: %w", one.name, err))
 		}
 		cancel()
-		p.log.LogAttrs(ctx, slog.LevelDebug, "part stopped", slog.String("part", p.stops[i].name))
+		p.log.LogAttrs(ctx, slog.LevelDebug, "part stopped", slog.String("part", one.name))
 	}
 	p.stops = nil
 	return errors.Join(all...)

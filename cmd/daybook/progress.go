@@ -72,12 +72,12 @@ func (m *meter) show() {
 		return
 	}
 	rate := float64(n) / m.took().Seconds()
-	attrs := []slog.Attr{slog.String("what", m.what), slog.Int64("done", n), slog.Int64("per_second", int64(rate))}
+	attrs := []any{slog.String("what", m.what), slog.Int64("done", n), slog.Int64("per_second", int64(rate))}
 	if total := m.total.Load(); total > 0 && rate > 0 {
 		left := time.Duration(float64(max(0, total-n)) / rate * float64(time.Second))
 		attrs = append(attrs, slog.Int64("total", total), slog.String("time_left", left.Round(time.Second).String()))
 	}
-	m.log.LogAttrs(nil, slog.LevelInfo, "progress", attrs...) //nolint:staticcheck // no context belongs to a progress line.
+	m.log.Info("progress", attrs...)
 }
 
 // setTotal makes a rate into a time left, once the total is known.

@@ -27,7 +27,7 @@ type replayCmd struct {
 }
 
 // Help is shown under the command's usage.
-func (replayCmd) Help() string {
+func (*replayCmd) Help() string {
 	return `Reads newline-delimited JSON events, Apache or nginx combined logs, and CSV whose first record names
 the columns. Events keep their own times. A row without an id gets one from source and line number,
 so that replaying a file again changes nothing. A line that cannot be mapped is produced as it is and

@@ -24,8 +24,11 @@ func (s secret) String() string {
 // GoString masks the value under %#v.
 func (s secret) GoString() string { return s.String() }
 
-// MarshalText masks the value in JSON and text encodings.
-func (s secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+// AppendText masks the value in JSON and text encodings.
+func (s secret) AppendText(b []byte) ([]byte, error) { return append(b, s.String()...), nil }
+
+// MarshalText masks the value for encoders that know no AppendText.
+func (s secret) MarshalText() ([]byte, error) { return s.AppendText(nil) }
 
 // LogValue masks the value in logs.
 func (s secret) LogValue() slog.Value { return slog.StringValue(s.String()) }

@@ -19,7 +19,7 @@ type servers struct {
 }
 
 // errNoServer is what a command says that finds no part to talk to.
-var errNoServer = errors.New("no server is known") //nolint:gochecknoglobals // a sentinel for errors.Is
+var errNoServer = errors.New("no server is known")
 
 // findServers reads dev.json for what the environment leaves open.
 func (a *app) findServers() (*servers, error) {

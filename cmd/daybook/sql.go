@@ -17,7 +17,7 @@ type sqlCmd struct {
 }
 
 // Help is shown under the command's usage.
-func (sqlCmd) Help() string {
+func (*sqlCmd) Help() string {
 	return `Sends the statement to the configured ClickHouse and streams the answer to stdout. A FORMAT in the
 statement wins over --format.
 

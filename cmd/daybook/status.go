@@ -23,7 +23,7 @@ type statusCmd struct {
 }
 
 // Help is shown under the command's usage.
-func (statusCmd) Help() string {
+func (*statusCmd) Help() string {
 	return `Lag in records, up to when the answers are complete, the horizon before which events are read back
 from storage, the last checkpoint, and the disk. Exit status 1 if a partition has no worker or the
 disk is nearly full.

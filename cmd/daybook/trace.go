@@ -19,7 +19,7 @@ type traceCmd struct {
 }
 
 // Help is shown under the command's usage.
-func (traceCmd) Help() string {
+func (*traceCmd) Help() string {
 	return `Exit status 1 if nothing is known of the id.
 
 Example:

@@ -8,11 +8,11 @@ import (
 	"daybook/schemas"
 )
 
-func sum(t testing.TB, cfg Config) string {
-	t.Helper()
+func sum(tb testing.TB, cfg Config) string {
+	tb.Helper()
 	g, err := New(cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	h := sha256.New()
 	for r, ok := g.Next(); ok; r, ok = g.Next() {

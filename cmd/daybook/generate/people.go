@@ -21,9 +21,9 @@ type visit struct {
 // visits is a heap by the time of the next event.
 type visits []*visit
 
-func (h visits) Len() int           { return len(h) }
-func (h visits) Less(i, j int) bool { return h[i].nextMs < h[j].nextMs }
-func (h visits) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *visits) Len() int           { return len(*h) }
+func (h *visits) Less(i, j int) bool { return (*h)[i].nextMs < (*h)[j].nextMs }
+func (h *visits) Swap(i, j int)      { (*h)[i], (*h)[j] = (*h)[j], (*h)[i] }
 
 // Push is for container/heap only.
 func (h *visits) Push(x any) { *h = append(*h, x.(*visit)) }
@@ -47,17 +47,18 @@ type arrival struct {
 // arrivals is a heap by the time of arrival.
 type arrivals []*arrival
 
-func (h arrivals) Len() int { return len(h) }
-func (h arrivals) Less(i, j int) bool {
-	if h[i].arrivalMs != h[j].arrivalMs {
-		return h[i].arrivalMs < h[j].arrivalMs
+func (h *arrivals) Len() int { return len(*h) }
+func (h *arrivals) Less(i, j int) bool {
+	a, b := (*h)[i], (*h)[j]
+	if a.arrivalMs != b.arrivalMs {
+		return a.arrivalMs < b.arrivalMs
 	}
-	if h[i].order != h[j].order {
-		return h[i].order < h[j].order
+	if a.order != b.order {
+		return a.order < b.order
 	}
-	return !h[i].repeat && h[j].repeat
+	return !a.repeat && b.repeat
 }
-func (h arrivals) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *arrivals) Swap(i, j int) { (*h)[i], (*h)[j] = (*h)[j], (*h)[i] }
 
 // Push is for container/heap only.
 func (h *arrivals) Push(x any) { *h = append(*h, x.(*arrival)) }
@@ -92,8 +93,16 @@ type place struct {
 
 func places() [10]place {
 	return [...]place{
-		{"Europe/Prague", 1}, {"Europe/Prague", 1}, {"Europe/London", 0}, {"America/New_York", -5}, {"America/Sao_Paulo", -3},
-		{"America/Los_Angeles", -8}, {"Asia/Tokyo", 9}, {"Asia/Kolkata", 5}, {"Australia/Lord_Howe", 10}, {"Africa/Cairo", 2},
+		{"Europe/Prague", 1},
+		{"Europe/Prague", 1},
+		{"Europe/London", 0},
+		{"America/New_York", -5},
+		{"America/Sao_Paulo", -3},
+		{"America/Los_Angeles", -8},
+		{"Asia/Tokyo", 9},
+		{"Asia/Kolkata", 5},
+		{"Australia/Lord_Howe", 10},
+		{"Africa/Cairo", 2},
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"strings"
-	"time"
 )
 
 // logParts are the parts of a combined log line, by the names that --map
@@ -112,6 +111,7 @@ func digits(text []byte) bool {
 // what was asked for.
 type combined struct {
 	*mapper
+
 	lines   *lineReader
 	columns []boundColumn
 }
@@ -128,13 +128,13 @@ func (c *combined) next() (Row, error) {
 	if err != nil {
 		return c.unmappable(l, err.Error()), nil
 	}
-	at, err := time.Parse(logTime, parts[partTime])
+	timeMs, err := parseTime(logTime, parts[partTime])
 	if err != nil {
-		return c.unmappable(l, "the time "+parts[partTime]+" is not like "+logTime), nil
+		return c.unmappable(l, err.Error()), nil
 	}
 	c.begin()
 	c.fill(&parts)
-	c.event.TimeMs = at.UnixMilli()
+	c.event.TimeMs = timeMs
 	for _, column := range c.columns {
 		kind := column.Kind
 		if column.index == partTime && kind == KindRFC3339 {

@@ -16,6 +16,7 @@ import (
 // follows.
 type csvRows struct {
 	*mapper
+
 	lines   *lineReader
 	columns []boundColumn
 	width   int
@@ -26,6 +27,7 @@ type csvRows struct {
 // boundColumn is a Column with its place in the record.
 type boundColumn struct {
 	Column
+
 	index int
 }
 

@@ -18,6 +18,7 @@ import (
 // its network.
 type ndjson struct {
 	*mapper
+
 	lines *lineReader
 }
 

@@ -17,28 +17,28 @@ import (
 )
 
 // readAll maps every line of the files and gives the rows.
-func readAll(t testing.TB, opts *Options, paths ...string) []Row {
-	t.Helper()
+func readAll(tb testing.TB, opts *Options, paths ...string) []Row {
+	tb.Helper()
 	in, err := OpenInputs(paths, strings.NewReader(""))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer in.Close()
 	var rows []Row
-	if err := Read(t.Context(), in, opts, func(r Row) error { rows = append(rows, r); return nil }); err != nil {
-		t.Fatal(err)
+	if err := Read(tb.Context(), in, opts, func(r Row) error { rows = append(rows, r); return nil }); err != nil {
+		tb.Fatal(err)
 	}
 	return rows
 }
 
 // readText maps the lines of one file with that name and content.
-func readText(t testing.TB, opts *Options, name, content string) []Row {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
+func readText(tb testing.TB, opts *Options, name, content string) []Row {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), name)
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return readAll(t, opts, path)
+	return readAll(tb, opts, path)
 }
 
 // brief shows a row in one line.
@@ -95,7 +95,7 @@ not a log line
 		`2 n/10.0.0.2 {"id":"a.log:2","source":"a.log","network":"n","user":"10.0.0.2","time":"2015-05-17T10:05:03.000Z","props":{"status":"408"}}`,
 		`3 ERR not a combined log line: it has no [time]`,
 		`4 n/first last {"id":"a.log:4","source":"a.log","network":"n","user":"first last","time":"2015-05-17T10:05:03.000Z","action":"GET","content":{"id":"/"},"context":{"url":"/"},"props":{"status":"200"}}`,
-		`5 ERR the time 17/Mai/2015:10:05:03 +0000 is not like 02/Jan/2006:15:04:05 -0700`,
+		`5 ERR read time "17/Mai/2015:10:05:03 +0000": it does not match the layout "02/Jan/2006:15:04:05 -0700"`,
 	}
 	if diff := cmp.Diff(want, briefs(readText(t, &Options{Network: "n"}, "a.log", log))); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
@@ -210,7 +210,7 @@ func TestInputs_GzipAndZipMembers(t *testing.T) {
 			t.Fatal(err)
 		}
 		if strings.HasSuffix(name, ".gz") {
-			w.Write(two.Bytes())
+			_, _ = w.Write(two.Bytes())
 			continue
 		}
 		fmt.Fprint(w, `{"network":"m","user":"u","time":"2026-01-01T00:00:00Z"}`)

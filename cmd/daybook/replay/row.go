@@ -41,7 +41,6 @@ type mapper struct {
 	event   schemas.Event
 	props   []prop
 	lastMs  int64
-	scratch []byte
 }
 
 type prop struct{ name, value string }

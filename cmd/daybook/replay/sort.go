@@ -194,14 +194,15 @@ func (c *cursor) advance() (err error) {
 
 type cursors []*cursor
 
-func (h cursors) Len() int { return len(h) }
-func (h cursors) Less(i, j int) bool {
-	if h[i].row.TimeMs != h[j].row.TimeMs {
-		return h[i].row.TimeMs < h[j].row.TimeMs
+func (h *cursors) Len() int { return len(*h) }
+func (h *cursors) Less(i, j int) bool {
+	a, b := (*h)[i], (*h)[j]
+	if a.row.TimeMs != b.row.TimeMs {
+		return a.row.TimeMs < b.row.TimeMs
 	}
-	return h[i].order < h[j].order
+	return a.order < b.order
 }
-func (h cursors) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *cursors) Swap(i, j int) { (*h)[i], (*h)[j] = (*h)[j], (*h)[i] }
 
 // Push is for container/heap only.
 func (h *cursors) Push(x any) { *h = append(*h, x.(*cursor)) }
