@@ -76,7 +76,7 @@ func (c *Chunk) parse(batches []byte, aborted []abortedTxn, lim limits, dec *cod
 			return c.Next, nil
 		}
 		if binary.BigEndian.Uint32(batch[atCRC:]) != crc32.Checksum(batch[atAttributes:], table) {
-			return c.Next, errCRC
+			return max(c.Next, endOfDamaged(batch, batches, base)), errCRC
 		}
 		span := int64(int32(binary.BigEndian.Uint32(batch[atLastOffsetDelta:])))
 		if span < 0 || base > math.MaxInt64-span-1 {
@@ -95,6 +95,21 @@ func (c *Chunk) parse(batches []byte, aborted []abortedTxn, lim limits, dec *cod
 		}
 	}
 	return c.Next, nil
+}
+
+// endOfDamaged guesses where a batch with a wrong checksum ends: where the next
+// one begins (the framing is outside the checksum), or where it says itself.
+func endOfDamaged(batch, following []byte, base int64) int64 {
+	if len(following) >= batchHeaderBytes && following[atMagic] == 2 {
+		if next := int64(binary.BigEndian.Uint64(following[atBaseOffset:])); next > base {
+			return next
+		}
+	}
+	const most = 1 << 20 // records in a batch of 1 MB or so
+	if span := int64(int32(binary.BigEndian.Uint32(batch[atLastOffsetDelta:]))); span >= 0 && span < most {
+		return base + span + 1
+	}
+	return base
 }
 
 // batch takes one batch whose offsets are [base, end).

@@ -80,7 +80,7 @@ func (c *Client) ReadCheckpoint(ctx context.Context, partition int32, p Pointer)
 	}
 	snapshot, missing := []byte(nil), p.Chunks
 	seen := make([]bool, p.Chunks)
-	err := c.scan(ctx, c.cfg.CheckpointsTopic, partition, p.TopicOffset, func(r *Record) (bool, error) {
+	err := c.scan(ctx, place{c.cfg.CheckpointsTopic, partition, p.TopicOffset, true}, func(r *Record) (bool, error) {
 		id, part, _ := strings.Cut(string(r.Key), "/")
 		i, isChunk := chunkNumber(part)
 		if id != p.ID || !isChunk || i >= p.Chunks || seen[i] {
@@ -126,7 +126,7 @@ func (c *Client) Checkpoints(ctx context.Context, partition int32) ([]Pointer, e
 		chunks  map[int]int // number to length
 	}
 	byID := make(map[string]*found)
-	err := c.scan(ctx, c.cfg.CheckpointsTopic, partition, -1, func(r *Record) (bool, error) {
+	err := c.scan(ctx, place{c.cfg.CheckpointsTopic, partition, -1, true}, func(r *Record) (bool, error) {
 		id, part, ok := strings.Cut(string(r.Key), "/")
 		if !ok {
 			return true, nil

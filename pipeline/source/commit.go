@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/offsetcommit"
@@ -53,7 +54,7 @@ func (c *Client) commitOffset(ctx context.Context, who member, partition int32, 
 	var lost error
 	err := c.retry(ctx, "commit offset", func(ctx context.Context) error {
 		err := c.commitOnce(ctx, who, partition, offset, metadata)
-		if code := kafka.Error(0); err != nil && !errors.As(err, &code) {
+		if err != nil && !answered(err) {
 			lost = err
 			return nil
 		}
@@ -66,6 +67,16 @@ func (c *Client) commitOffset(ctx context.Context, who member, partition int32, 
 		return fmt.Errorf("commit offset of %s/%d: %w: %w", c.cfg.EventsTopic, partition, ErrFenced, err)
 	}
 	return err
+}
+
+// answered tells whether a failed commit was certainly not applied: the broker
+// said so, or was not reached at all.
+func answered(err error) bool {
+	if code := kafka.Error(0); errors.As(err, &code) {
+		return true
+	}
+	dial := (*net.OpError)(nil)
+	return errors.As(err, &dial) && dial.Op == "dial"
 }
 
 func (c *Client) commitOnce(ctx context.Context, who member, partition int32, offset int64, metadata string) error {

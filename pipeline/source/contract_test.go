@@ -11,11 +11,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/segmentio/kafka-go"
+	"go.uber.org/goleak"
 
 	"daybook/pipeline/broker/brokertest"
 	"daybook/pipeline/source"
 	"daybook/schemas"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // This file is the contract with a broker. It runs against the embedded one, or
 // unchanged against the cluster that DAYBOOK_TEST_KAFKA_BROKERS names.
@@ -116,6 +119,7 @@ func TestClient_FetchesWhatKafkaGoWroteInEveryCodec(t *testing.T) {
 					Headers: []kafka.Header{{Key: "h", Value: fmt.Appendf(nil, "%d", i)}},
 				}
 			}
+			defer w.Transport.(*kafka.Transport).CloseIdleConnections() //nolint:forcetypeassert // set above.
 			if err := w.WriteMessages(within(t, 20*time.Second), messages...); err != nil {
 				t.Fatal(err)
 			}
@@ -202,6 +206,9 @@ func TestClient_CommitsAndReadsBackMetadata(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[int32]source.Committed{0: {Offset: 1, Metadata: longest}, 1: {Offset: 42, Metadata: metadata}}, committed); diff != "" {
 		t.Fatal(diff)
+	}
+	if err := c.ResetCommitted(t.Context(), 1, 5, "by hand"); !errors.Is(err, source.ErrFenced) {
+		t.Fatalf("reset while there is a member: %v", err)
 	}
 	if err := group.Close(); err != nil {
 		t.Fatal(err)

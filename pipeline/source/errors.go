@@ -64,7 +64,7 @@ type BatchError struct {
 	Topic     string
 	Partition int32
 	From      int64 // first offset that cannot be read, inclusive
-	To        int64 // exclusive; From if not even the header can be believed
+	To        int64 // exclusive; a guess if the checksum is wrong; From if not even the header can be believed
 	Err       error
 }
 

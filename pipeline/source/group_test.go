@@ -108,7 +108,9 @@ func TestGroup_PartitionGrowthEndsTheGeneration(t *testing.T) {
 	if gen.PartitionCount != 2 {
 		t.Fatalf("count %d", gen.PartitionCount)
 	}
-	admin := &kafka.Client{Addr: kafka.TCP(brokers...), Transport: &kafka.Transport{}}
+	transport := &kafka.Transport{}
+	defer transport.CloseIdleConnections()
+	admin := &kafka.Client{Addr: kafka.TCP(brokers...), Transport: transport}
 	answer, err := admin.CreatePartitions(t.Context(), &kafka.CreatePartitionsRequest{Topics: []kafka.TopicPartitionsConfig{{Name: topic, Count: 5}}})
 	if err != nil || answer.Errors[topic] != nil {
 		t.Fatalf("grow: %v, %v", err, answer)

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -25,7 +26,7 @@ func (c *Client) PutSetting(ctx context.Context, network string, value []byte) (
 // network.
 func (c *Client) Settings(ctx context.Context) ([]Setting, error) {
 	newest := make(map[string]Setting)
-	err := c.scan(ctx, c.cfg.SettingsTopic, 0, -1, func(r *Record) (more bool, err error) {
+	err := c.scan(ctx, place{topic: c.cfg.SettingsTopic, from: -1}, func(r *Record) (more bool, err error) {
 		network := string(r.Key)
 		if r.Value == nil {
 			delete(newest, network)
@@ -54,16 +55,27 @@ func (c *Client) AppendControl(ctx context.Context, partition int32, value, sign
 	})
 }
 
-// scan reads a partition from an offset (-1: its start) to the end that it had
-// when scan began. yield must not keep the record; it stops the scan by
-// returning false.
-func (c *Client) scan(ctx context.Context, topic string, partition int32, from int64, yield func(*Record) (more bool, err error)) error {
-	start, end, err := c.listOffsets(ctx, topic, partition)
+// place is where a scan begins.
+type place struct {
+	topic     string
+	partition int32
+	from      int64 // -1: the start of the log
+	lenient   bool  // pass over batches that are damaged
+}
+
+// scan reads a partition from a place to the end that it had when scan began.
+// yield must not keep the record; it stops the scan by returning false.
+func (c *Client) scan(ctx context.Context, at place, yield func(*Record) (more bool, err error)) error {
+	start, end, err := c.listOffsets(ctx, at.topic, at.partition)
 	if err != nil {
 		return err
 	}
-	for next := max(from, start); next < end; {
-		chunk, err := c.fetch(ctx, topic, partition, next, c.cfg.MaxWait)
+	for next := max(at.from, start); next < end; {
+		chunk, err := c.fetch(ctx, at.topic, at.partition, next, c.cfg.MaxWait)
+		if bad := (*BatchError)(nil); at.lenient && errors.As(err, &bad) && bad.To > next {
+			next = bad.To
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -37,7 +37,7 @@ func (c *Client) EnsureTopics(ctx context.Context, cfg TopicsConfig) error {
 	}{
 		{c.cfg.EventsTopic, partitions, cfg.Partitions > 0, eventsTopic(cfg)},
 		{c.cfg.SettingsTopic, 1, true, compactedTopic(cfg)},
-		{c.cfg.CheckpointsTopic, partitions, cfg.Partitions > 0, compactedTopic(cfg)},
+		{c.cfg.CheckpointsTopic, partitions, cfg.Partitions > 0, checkpointsTopic(cfg)},
 	} {
 		if err := c.createTopic(ctx, topic.name, topic.partitions, cfg.ReplicationFactor, topic.config); err != nil {
 			return err
@@ -85,6 +85,14 @@ func compactedTopic(cfg TopicsConfig) map[string]string {
 	// retention.ms does not concern a compacted topic of Apache Kafka, but the
 	// embedded broker deletes by it whatever the policy is: seven days by default.
 	return withMinInSync(map[string]string{"cleanup.policy": "compact", "retention.ms": "-1"}, cfg)
+}
+
+// checkpointsTopic has small segments, because Apache Kafka never compacts the
+// one that is being written: 1 GB by default, for each partition.
+func checkpointsTopic(cfg TopicsConfig) map[string]string {
+	config := compactedTopic(cfg)
+	config["segment.bytes"] = strconv.Itoa(64 << 20)
+	return config
 }
 
 func withMinInSync(config map[string]string, cfg TopicsConfig) map[string]string {
