@@ -26,7 +26,7 @@ type API struct {
 	mux     *http.ServeMux
 	routes  []string // patterns of mux, in order of registration
 	huma    huma.API
-	zones   zones
+	zones   zoneCache
 	exports chan struct{} // one token a running CSV
 
 	denyPage http.HandlerFunc // the sign-in form, for browsers

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"daybook/clickhouse/query"
+	"daybook/schemas/zones"
 )
 
 // SettingsWriter changes a network. It returns when every partition of the
@@ -50,7 +51,7 @@ type Config struct {
 
 	Origins       []string      // that may read by CORS, exact, scheme included; none
 	SecureCookie  bool          // the page is reached by https
-	TzdataVersion string        // of the zone data in this process; "unknown"
+	TzdataVersion string        // of the zone data; that of package zones
 	QueryTimeout  time.Duration // of everything but CSV; 10 s
 	ExportTimeout time.Duration // of one CSV; 30 min
 	MaxExports    int           // CSVs at once; 8
@@ -83,7 +84,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Registerer = prometheus.NewRegistry()
 	}
 	if c.TzdataVersion == "" {
-		c.TzdataVersion = "unknown"
+		c.TzdataVersion = zones.Version
 	}
 	if c.QueryTimeout <= 0 {
 		c.QueryTimeout = defaultQueryTimeout

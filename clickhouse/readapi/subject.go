@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"daybook/clickhouse/query"
-	tz "daybook/schemas/zones"
+	"daybook/schemas/zones"
 )
 
 // networkID is the rule for ids of networks (ARCHITECTURE.md section 4.11).
@@ -95,11 +95,12 @@ func together(first, second func() error) error {
 	return other
 }
 
-// zones keeps the zones that rows name: tz.Load reads them anew each time. Only names that exist are kept, so there are at most some 600.
-type zones struct{ loaded sync.Map }
+// zoneCache keeps the zones that rows name, for zones.Load reads them anew each
+// time. Only names that exist are kept, so there are at most some 600.
+type zoneCache struct{ loaded sync.Map }
 
 // pick gives the first zone that this process knows, else UTC.
-func (z *zones) pick(names ...string) (*time.Location, string) {
+func (z *zoneCache) pick(names ...string) (*time.Location, string) {
 	for _, name := range names {
 		if zone, ok := z.loaded.Load(name); ok {
 			return zone.(*time.Location), name //nolint:forcetypeassert // nothing else is stored
@@ -114,7 +115,7 @@ func (z *zones) pick(names ...string) (*time.Location, string) {
 
 // zoneNamed loads an IANA zone. "" and Local, which Go also takes, are none.
 func zoneNamed(name string) (*time.Location, error) {
-	zone, err := tz.Load(name)
+	zone, err := zones.Load(name)
 	if err != nil {
 		return nil, badParameter("", "this is no time zone", "an IANA name such as Europe/Amsterdam")
 	}
