@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"strings"
 	"testing"
 
@@ -113,10 +114,7 @@ func compareFields(t *testing.T, raw []byte, ev *Event, got Reject) {
 	if cloud {
 		groups = []object{asObject(top["data"]), top}
 	}
-	props := asObject(groups[0]["props"])
-	for name, value := range props {
-		want[name] = value
-	}
+	maps.Copy(want, asObject(groups[0]["props"]))
 	for i, group := range groups {
 		known := "id source network user time type received category action label device content context props "
 		if cloud && i == 0 {

@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"bytes"
+	"maps"
 	"strings"
 	"testing"
 
@@ -70,9 +71,7 @@ func TestDecoder_DefaultsAndAbsentFields(t *testing.T) {
 		wants := want
 		if strings.Contains(more, "specversion") {
 			wants = text{"props": `{"specversion":null}`}
-			for k, v := range want {
-				wants[k] = v
-			}
+			maps.Copy(wants, want)
 		}
 		if d := cmp.Diff(wants, texts(&ev)); d != "" {
 			t.Errorf("%s (-want +got):\n%s", more, d)
@@ -120,9 +119,7 @@ func TestDecoder_ReadsCloudEvents(t *testing.T) {
 	base := `"specversion":"1.0","id":"e1","source":"/web","subject":"u1","type":"com.example.page","time":"2024-03-10T09:59:59.999Z"`
 	want := func(more text) text {
 		all := text{"id": "e1", "source": "/web", "network": "net", "user": "u1", "type": "com.example.page", "time": "2024-03-10T09:59:59.999Z"}
-		for k, v := range more {
-			all[k] = v
-		}
+		maps.Copy(all, more)
 		return all
 	}
 	for _, tt := range []struct {

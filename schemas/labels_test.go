@@ -52,12 +52,12 @@ func TestFillLabels_RendersTheRegistry(t *testing.T) {
 }
 
 // decoded decodes an event that must be accepted.
-func decoded(t testing.TB, raw string) Event {
-	t.Helper()
+func decoded(tb testing.TB, raw string) Event {
+	tb.Helper()
 	var d Decoder
 	var ev Event
 	if r := d.Decode([]byte(raw), &ev); r.Reason != Accepted {
-		t.Fatalf("%s: rejected %+v", raw, r)
+		tb.Fatalf("%s: rejected %+v", raw, r)
 	}
 	return ev
 }

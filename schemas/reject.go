@@ -33,7 +33,7 @@ const (
 	reasonCount
 )
 
-var reasonNames = [reasonCount]string{
+var reasonNames = [reasonCount]string{ //nolint:gochecknoglobals // a constant that Go cannot write
 	"accepted", "too_large", "empty", "not_json", "invalid_utf8", "duplicate_key", "too_deep", "wrong_type",
 	"bad_cloudevent", "no_id", "bad_id", "no_network", "bad_network", "no_user", "bad_user", "no_time", "bad_time",
 	"bad_device_class", "wrong_partition", "unknown_network", "time_out_of_range", "too_old", "bad_control", "unmappable",

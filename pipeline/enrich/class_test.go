@@ -14,15 +14,15 @@ import (
 var agents string
 
 // labelled gives the labelled user agents: what is expected, and the text.
-func labelled(t testing.TB) (expected, texts []string) {
-	t.Helper()
+func labelled(tb testing.TB) (expected, texts []string) {
+	tb.Helper()
 	for line := range strings.Lines(agents) {
 		if strings.HasPrefix(line, "#") {
 			continue
 		}
 		label, text, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
 		if !ok {
-			t.Fatalf("bad line %q", line)
+			tb.Fatalf("bad line %q", line)
 		}
 		expected, texts = append(expected, label), append(texts, text)
 	}

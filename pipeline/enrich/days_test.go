@@ -9,29 +9,29 @@ import (
 )
 
 // loc loads a zone.
-func loc(t testing.TB, name string) *time.Location {
-	t.Helper()
+func loc(tb testing.TB, name string) *time.Location {
+	tb.Helper()
 	l, ok := NewZones().Load([]byte(name))
 	if !ok {
-		t.Fatalf("zone %q is unknown", name)
+		tb.Fatalf("zone %q is unknown", name)
 	}
 	return l
 }
 
 // sec reads an RFC 3339 instant.
-func sec(t testing.TB, text string) int64 {
-	t.Helper()
+func sec(tb testing.TB, text string) int64 {
+	tb.Helper()
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return at.Unix()
 }
 
 // day reads a date as days since 1970-01-01.
-func day(t testing.TB, text string) int32 {
-	t.Helper()
-	return int32(sec(t, text+"T00:00:00Z") / 86400)
+func day(tb testing.TB, text string) int32 {
+	tb.Helper()
+	return int32(sec(tb, text+"T00:00:00Z") / 86400)
 }
 
 // want is a date with the seconds of a session on it.
