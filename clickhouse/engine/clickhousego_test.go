@@ -5,8 +5,8 @@ import (
 	"context"
 	"testing"
 
-	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/ch-go/proto"
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
 
 	"daybook/clickhouse/engine/enginetest"
 )

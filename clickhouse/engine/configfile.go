@@ -71,6 +71,7 @@ func usersXML(c Config) string {
   <profiles>
     <default>
       <async_insert>0</async_insert>
+      <min_insert_block_size_bytes>67108864</min_insert_block_size_bytes>
       <http_max_tries>1</http_max_tries>
       <http_connection_timeout>2</http_connection_timeout>
     </default>

@@ -26,6 +26,10 @@ type conn struct {
 	// spoiled says that the session's state is no longer what the pool gave
 	// out (SET, USE, a temporary table): close it instead of pooling it.
 	spoiled bool
+	// broken says that a statement of this connection was cancelled. Until it
+	// is closed it keeps that statement listed and its tables in use, so that a
+	// DROP ... SYNC elsewhere waits for ever. Not even a session survives it.
+	broken bool
 }
 
 // param is a value for a {name:Type} placeholder, in the escaped TSV form of
@@ -136,14 +140,13 @@ func (c *conn) stream(text []byte, format string, params []param) (*stream, erro
 type stream struct {
 	c     *conn
 	ptr   unsafe.Pointer
-	ended bool // by itself, with or without an error
+	ended bool // its last chunk was given
 }
 
 // next gives the next chunk, nil at the end.
 func (s *stream) next() (*result, error) {
 	r, err := s.c.api.newResult(s.c.api.streamFetch(s.c.handle(), s.ptr))
 	if err != nil {
-		s.ended = true
 		return nil, err
 	}
 	if r.size() == 0 {
@@ -154,9 +157,12 @@ func (s *stream) next() (*result, error) {
 	return r, nil
 }
 
-// close cancels what still runs and gives the memory back.
+// close cancels what still runs and gives the memory back. A stream that failed
+// is cancelled too: after a KILL its fetch may return the error while the query
+// runs on, for ever, with nobody left to stop it.
 func (s *stream) close() {
 	if !s.ended {
+		s.c.broken = true
 		s.c.api.streamCancel(s.c.handle(), s.ptr)
 	}
 	s.c.api.destroy(s.ptr)
@@ -165,7 +171,7 @@ func (s *stream) close() {
 // insert starts an INSERT: the text without FORMAT or VALUES clause, the format
 // of the rows that follow.
 func (c *conn) insert(text []byte, format string, params []param) (*insertStream, error) {
-	s := &insertStream{api: c.api, ptr: c.call(c.api.insert, text, format, params)}
+	s := &insertStream{c: c, api: c.api, ptr: c.call(c.api.insert, text, format, params)}
 	if err := s.err(); err != nil {
 		s.close()
 		return nil, err
@@ -175,6 +181,7 @@ func (c *conn) insert(text []byte, format string, params []param) (*insertStream
 
 // insertStream is a running INSERT.
 type insertStream struct {
+	c   *conn
 	api *capi
 	ptr unsafe.Pointer
 }
@@ -199,7 +206,10 @@ func (s *insertStream) append(b []byte) error {
 func (s *insertStream) done() (*result, error) { return s.api.newResult(s.api.insertDone(s.ptr)) }
 
 // cancel drops what was not yet written.
-func (s *insertStream) cancel() { s.api.insertCancel(s.ptr) }
+func (s *insertStream) cancel() {
+	s.c.broken = true
+	s.api.insertCancel(s.ptr)
+}
 
 func (s *insertStream) close() { s.api.insertDestroy(s.ptr) }
 

@@ -102,7 +102,7 @@ func (d *door) run(ctx context.Context, req *request, p *response, r *http.Reque
 	}
 	defer l.release()
 	unguard := d.guard(ctx, l.c)
-	defer unguard()
+	defer func() { l.c.broken = unguard() || l.c.broken }()
 	class, err := d.admit(l.c, req, st)
 	if err != nil {
 		return err
@@ -191,11 +191,13 @@ func resetSettings(c *conn, settings []setting) {
 }
 
 // guard cancels the connection's statement when the request's context ends. The
-// returned function ends the guard and must run before the connection goes back:
-// a late KILL would hit the next request's statement.
-func (d *door) guard(ctx context.Context, c *conn) (unguard func()) {
+// returned function ends the guard, tells whether it cancelled, and must run
+// before the connection goes back: a late KILL would hit the next request's
+// statement.
+func (d *door) guard(ctx context.Context, c *conn) (unguard func() bool) {
 	const again = 20 * time.Millisecond // a statement may start between two KILLs
 	done, gone := make(chan struct{}), make(chan struct{})
+	fired := false
 	go func() {
 		defer close(gone)
 		select {
@@ -203,6 +205,7 @@ func (d *door) guard(ctx context.Context, c *conn) (unguard func()) {
 			return
 		case <-ctx.Done():
 		}
+		fired = true
 		ticker := time.NewTicker(again)
 		defer ticker.Stop()
 		for {
@@ -214,7 +217,7 @@ func (d *door) guard(ctx context.Context, c *conn) (unguard func()) {
 			}
 		}
 	}()
-	return func() { close(done); <-gone }
+	return func() bool { close(done); <-gone; return fired }
 }
 
 // kill cancels what runs under a connection's mark. Only ASYNC returns.

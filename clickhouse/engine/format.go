@@ -34,8 +34,12 @@ func formatOf(name string) (kind formatKind, header int) {
 		}
 	case "csv":
 		return pick(lists, csvHeader), lists
-	case "tsv", "tabseparated", "tsvraw", "tabseparatedraw", "jsoncompacteachrow", "jsoncompactstringseachrow":
+	case "tsv", "tabseparated", "jsoncompacteachrow", "jsoncompactstringseachrow":
 		return pick(lists, lineHeader), lists
+	case "tsvraw", "tabseparatedraw":
+		if lists == 0 { // a raw name may hold a line feed, so its header has no sure end
+			return plainRows, 0
+		}
 	case "rowbinary":
 		return pick(lists, binaryHeader), lists
 	}

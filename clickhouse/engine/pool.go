@@ -83,10 +83,10 @@ func (p *pool) get(r role) (*conn, error) {
 	return p.open(r)
 }
 
-// put takes a connection back, or closes it if its session state is spoiled.
+// put takes a connection back, or closes it if it is no longer as new.
 func (p *pool) put(r role, c *conn) {
 	p.mu.Lock()
-	if !c.spoiled && !p.closed {
+	if !c.spoiled && !c.broken && !p.closed {
 		p.idle[r] = append(p.idle[r], c)
 		p.mu.Unlock()
 		return

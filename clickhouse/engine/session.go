@@ -71,7 +71,7 @@ func (s *sessions) give(req *request) {
 	defer s.mu.Unlock()
 	se := s.byKey[key]
 	se.busy = false
-	if req.closeSession || s.closed {
+	if req.closeSession || se.c.broken || s.closed {
 		delete(s.byKey, key)
 		se.c.close()
 		return

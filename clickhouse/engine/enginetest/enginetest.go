@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -31,6 +32,8 @@ import (
 const (
 	// childVariable makes the test binary the engine's process.
 	childVariable = "DAYBOOK_ENGINETEST_CHILD"
+	// logVariable shows the engine's own lines on standard error.
+	logVariable = "DAYBOOK_ENGINETEST_LOG"
 	// requireVariable turns the skip without a library into a failure.
 	requireVariable = "DAYBOOK_REQUIRE_ENGINE"
 )
@@ -110,7 +113,7 @@ func StartOwn(tb testing.TB, cfg engine.Config) *engine.Supervisor {
 	if cfg.Path == "" {
 		cfg.Path = tb.TempDir()
 	}
-	sup, err := engine.Start(context.Background(), childOf(cfg))
+	sup, err := engine.Start(context.Background(), Child(cfg))
 	if errors.Is(err, engine.ErrNoLibrary) && os.Getenv(requireVariable) != "1" { //nolint:forbidigo // a test has no cmd
 		tb.Skipf("engine tests not run: %v", err)
 	}
@@ -121,15 +124,20 @@ func StartOwn(tb testing.TB, cfg engine.Config) *engine.Supervisor {
 	return sup
 }
 
-// childOf makes this test binary the child of an engine.
-func childOf(cfg engine.Config) engine.SupervisorConfig {
+// Child is the way to run this test binary as an engine, with passwords made
+// where none are given.
+func Child(cfg engine.Config) engine.SupervisorConfig {
 	if cfg.AppPassword == "" {
 		cfg.AppPassword = randomName()
 	}
 	if cfg.ReaderPassword == "" {
 		cfg.ReaderPassword = randomName()
 	}
-	return engine.SupervisorConfig{Engine: cfg, Args: []string{"-test.run=^$"}, Env: []string{childVariable + "=1"}}
+	sup := engine.SupervisorConfig{Engine: cfg, Args: []string{"-test.run=^$"}, Env: []string{childVariable + "=1"}}
+	if os.Getenv(logVariable) == "1" { //nolint:forbidigo // a test has no cmd
+		sup.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	return sup
 }
 
 // start runs the engine in a folder of its own.
@@ -140,7 +148,7 @@ func (s *shared) start() {
 		return
 	}
 	s.path = path
-	s.sup, s.err = engine.Start(context.Background(), childOf(engine.Config{Path: path}))
+	s.sup, s.err = engine.Start(context.Background(), Child(engine.Config{Path: path}))
 }
 
 func (s *shared) stop() {
