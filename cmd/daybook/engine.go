@@ -10,9 +10,11 @@ import (
 // configuration on stdin. People do not call it.
 type engineCmd struct{}
 
-// Run serves until the parent lets go of stdin.
+// Run serves until the parent lets go of stdin. A terminal sends Ctrl-C to the
+// whole group of processes: ending at once would take the engine away from
+// under the worker's last flush.
 func (engineCmd) Run(ctx context.Context, a *app) error {
-	return engine.RunChild(ctx, a.std.in, a.std.out, a.std.err)
+	return engine.RunChild(context.WithoutCancel(ctx), a.std.in, a.std.out, a.std.err)
 }
 
 // engineVersion is what a running engine says, else which library there is.

@@ -179,19 +179,25 @@ func (d *instance) awaitReady(lines <-chan string) {
 	}
 }
 
-// stop ends dev as Ctrl-C does and expects exit status 0.
+// stop ends dev as a service manager does and expects exit status 0.
 func (d *instance) stop() {
 	d.t.Helper()
-	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	d.stopBy(d.cmd.Process.Pid, syscall.SIGTERM)
+}
+
+// stopBy sends a signal to a process, or to a group if pid is negative.
+func (d *instance) stopBy(pid int, signal syscall.Signal) {
+	d.t.Helper()
+	if err := syscall.Kill(pid, signal); err != nil {
 		d.t.Fatalf("signal daybook dev: %v", err)
 	}
 	select {
 	case <-d.done:
 	case <-time.After(startLimit):
-		d.t.Fatalf("daybook dev did not end within %s of SIGTERM", startLimit)
+		d.t.Fatalf("daybook dev did not end within %s of signal %d", startLimit, signal)
 	}
 	if code := d.cmd.ProcessState.ExitCode(); code != 0 {
-		d.t.Errorf("daybook dev: exit status %d after SIGTERM, want 0", code)
+		d.t.Errorf("daybook dev: exit status %d after signal %d, want 0", code, signal)
 	}
 }
 
