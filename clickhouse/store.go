@@ -104,5 +104,8 @@ func insertSettings() chgo.Settings {
 		"async_insert":                    0, // else "acknowledged" does not mean durable
 		"max_partitions_per_insert_block": 0, // history of many years may come in one flush
 		"insert_deduplicate":              0, // tokens and windows carry no guarantee here
+		// Merging a block with itself at insert cost the engine 4 µs a row more
+		// (BenchmarkIngest: 6.7 against 2.5). FINAL and merges do it anyway.
+		"optimize_on_insert": 0,
 	}
 }

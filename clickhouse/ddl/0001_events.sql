@@ -7,10 +7,10 @@
 CREATE TABLE IF NOT EXISTS {{.Database}}.events_versions{{.OnCluster}} (
     network_id LowCardinality(String) COMMENT 'Network (tenant).',
     user_id String COMMENT 'User within the network, as sent.',
-    event_id String COMMENT 'Id that the producer gave; identity together with network, user, source and time.' CODEC(ZSTD(1)),
+    event_id String COMMENT 'Id that the producer gave; identity together with network, user, source and time.',
     source LowCardinality(String) COMMENT 'Source that the producer named; unknown if absent.',
-    time DateTime64(3, 'UTC') COMMENT 'Event time. Clamped to received_at if it was more than 5 min later (time_clamped).' CODEC(Delta(8), ZSTD(1)),
-    received_at DateTime64(3, 'UTC') COMMENT 'Received time: the event''s own if earlier than the record''s timestamp, else that timestamp.' CODEC(Delta(8), ZSTD(1)),
+    time DateTime64(3, 'UTC') COMMENT 'Event time. Clamped to received_at if it was more than 5 min later (time_clamped).' CODEC(Delta(8), LZ4),
+    received_at DateTime64(3, 'UTC') COMMENT 'Received time: the event''s own if earlier than the record''s timestamp, else that timestamp.' CODEC(Delta(8), LZ4),
     `type` LowCardinality(String) COMMENT 'Full dotted type name.',
     kind LowCardinality(String) COMMENT 'What the type means to a presence session: signal, logged_out, backgrounded, user_fact or other.',
     category LowCardinality(String) COMMENT 'Category, empty if absent.',
@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.events_versions{{.OnCluster}} (
     topic LowCardinality(String) COMMENT 'Kafka topic of the record.',
     epoch UInt16 COMMENT 'Epoch of the topic: counts the topic ids that these tables have been fed from.',
     `partition` Int32 COMMENT 'Kafka partition.',
-    `offset` Int64 COMMENT 'Kafka offset of the record.' CODEC(Delta(8), ZSTD(1)),
+    `offset` Int64 COMMENT 'Kafka offset of the record.' CODEC(Delta(8), LZ4),
     version UInt64 COMMENT 'Falls with the position of the record, so that the first occurrence of an identity wins: 2^64 - 1 - (epoch << 48 | offset).',
     written_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC') COMMENT 'When the row reached ClickHouse. A clock, so no part of what the log determines.'
 )

@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.rejects_versions{{.OnCluster}} (
     topic LowCardinality(String) COMMENT 'Kafka topic of the record.',
     epoch UInt16 COMMENT 'Epoch of the topic: counts the topic ids that these tables have been fed from.',
     `partition` Int32 COMMENT 'Kafka partition.',
-    `offset` Int64 COMMENT 'Kafka offset of the record.' CODEC(Delta(8), ZSTD(1)),
+    `offset` Int64 COMMENT 'Kafka offset of the record.' CODEC(Delta(8), LZ4),
     reason LowCardinality(String) COMMENT 'Why the record can never be taken.',
     field LowCardinality(String) COMMENT 'Field at fault, empty if none.',
     detail String COMMENT 'What is wrong and what would be right.',
