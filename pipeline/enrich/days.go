@@ -1,6 +1,7 @@
 package enrich
 
 import (
+	"slices"
 	"time"
 )
 
@@ -37,6 +38,22 @@ func (z *Zones) Split(dst []Slice, loc *time.Location, startSec, endSec int64) [
 			return dst
 		}
 		at = to
+	}
+}
+
+// Dates appends the dates of the slices that Split would give, in their order,
+// without making them.
+func (z *Zones) Dates(dst []int32, loc *time.Location, startSec, endSec int64) []int32 {
+	line := z.of(loc)
+	base := len(dst)
+	for at := startSec; ; {
+		r := line.at(at)
+		if !slices.Contains(dst[base:], r.date) {
+			dst = append(dst, r.date)
+		}
+		if at = r.to; at >= endSec {
+			return dst
+		}
 	}
 }
 

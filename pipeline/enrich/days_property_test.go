@@ -80,6 +80,13 @@ func TestSplit_EqualsTheNaiveReference(t *testing.T) {
 		if d := cmp.Diff(naive(l, start, end, 1), got); d != "" {
 			t.Fatalf("%v, %d to %d (-naive +got):\n%s", l, start, end, d)
 		}
+		dates := make([]int32, 0, len(got))
+		for _, s := range got {
+			dates = append(dates, s.Date)
+		}
+		if d := cmp.Diff(dates, z.Dates(nil, l, start, end)); d != "" {
+			t.Fatalf("%v, %d to %d: dates (-split +got):\n%s", l, start, end, d)
+		}
 	})
 }
 
