@@ -68,6 +68,7 @@ func (a *app) startBroker(ctx context.Context, run *parts, state *health, addr s
 	gauges := diskGauges(state.registry)
 	b, err := broker.Start(ctx, broker.Config{
 		Dir: a.kafkaFolder(), Addr: addr, DiskBudget: a.cfg.BrokerDiskBytes, Partitions: a.cfg.KafkaPartitions,
+		Group: a.cfg.Group, Retention: a.cfg.EventsRetention,
 		MinSession: a.cfg.SessionTimeout, OnDisk: gauges, Logger: a.log,
 	})
 	if err != nil {

@@ -47,7 +47,9 @@ func (a *app) topics(embedded bool) source.TopicsConfig {
 		cfg.MinInSync = 2
 	}
 	if embedded {
-		cfg.ReplicationFactor = 1
+		// Retention is the broker's own there: kfake would apply a topic's to
+		// events that nobody has read yet (pipeline/broker/DESIGN.md).
+		cfg.ReplicationFactor, cfg.Retention, cfg.RetentionBytes = 1, 0, 0
 	}
 	return cfg
 }
