@@ -25,8 +25,8 @@ func (s *Store) Migrate(ctx context.Context, progress Progress) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := s.server.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+ddl.Quote(s.database)); err != nil {
-		return 0, wrap(ctx, "create database "+s.database, err)
+	if err := s.createDatabase(ctx); err != nil {
+		return 0, err
 	}
 	if err := s.apply(ctx, all[0]); err != nil {
 		return 0, err
@@ -51,6 +51,20 @@ func (s *Store) Migrate(ctx context.Context, progress Progress) (int, error) {
 		}
 	}
 	return len(pending), nil
+}
+
+// createDatabase makes the database unless it is there: a user who may only work
+// inside it need not be allowed to make one.
+func (s *Store) createDatabase(ctx context.Context) error {
+	var there uint64
+	row := s.server.QueryRow(ctx, "SELECT count() FROM system.databases WHERE name = {name:String}", named("name", s.database))
+	if err := row.Scan(&there); err != nil {
+		return wrap(ctx, "look for database "+s.database, err)
+	}
+	if there > 0 {
+		return nil
+	}
+	return wrap(ctx, "create database "+s.database, s.server.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+ddl.Quote(s.database)))
 }
 
 // pending compares the files with the table migrations.

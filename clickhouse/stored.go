@@ -14,11 +14,12 @@ import (
 	"daybook/schemas"
 )
 
-// Bounds of one read: parameters travel in the request's address, which servers
-// limit to 1 MB, and user text grows up to threefold there.
+// Bounds of one read: parameters travel in the request's address, of which a
+// server takes 1 MB (http_max_uri_size) and 128 KB a parameter
+// (http_max_field_value_size); escaping can double user text.
 const (
 	windowsPerRead   = 1000
-	textBytesPerRead = 200_000
+	textBytesPerRead = 50_000
 )
 
 const storedEventsSQL = `WITH windows AS (
