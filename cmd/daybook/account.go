@@ -173,9 +173,9 @@ const awaitEvery = 150 * time.Millisecond
 // await returns when every partition is published up to the ends. It gives up
 // when nothing has moved for as long as patience.
 func (w *watch) await(ctx context.Context, upTo []int64, patience time.Duration) error {
-	m := w.app.newMeter("waiting for the worker", "records", 0)
-	defer m.finish()
-	var last, start int64 = -1, -1
+	var m *meter // none for a wait that is over at once
+	defer func() { m.finish() }()
+	var last, start int64 = -1, 0
 	moved := time.Now()
 	ticker := time.NewTicker(awaitEvery)
 	defer ticker.Stop()
@@ -192,9 +192,8 @@ func (w *watch) await(ctx context.Context, upTo []int64, patience time.Duration)
 		if missing == 0 {
 			return nil
 		}
-		if start < 0 {
-			start = at
-			m.setTotal(missing)
+		if m == nil {
+			start, m = at, w.app.newMeter("waiting for the worker", "records", missing)
 		}
 		m.n.Store(at - start)
 		if at != last {

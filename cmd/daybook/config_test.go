@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -175,7 +176,7 @@ func TestHelp_Golden(t *testing.T) {
 		{"version"},
 	} {
 		var out, errs bytes.Buffer
-		args := append(command[:len(command):len(command)], "--help")
+		args := append(slices.Clip(command), "--help")
 		if code := run(args, stdio{out: &out, err: &errs}, nil); code != 0 || errs.Len() > 0 {
 			t.Fatalf("daybook %s: exit %d, %s", strings.Join(args, " "), code, errs.String())
 		}

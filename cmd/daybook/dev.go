@@ -13,6 +13,7 @@ import (
 	"daybook/clickhouse"
 	"daybook/clickhouse/ddl"
 	"daybook/clickhouse/engine"
+	"daybook/clickhouse/query"
 	"daybook/clickhouse/readapi"
 	"daybook/pipeline"
 	"daybook/pipeline/source"
@@ -227,15 +228,45 @@ func (d *devRun) startReaders(ctx context.Context) (err error) {
 // readyTimeout bounds the wait for the worker: a large state takes seconds.
 const readyTimeout = 2 * time.Minute
 
-// awaitWorker returns when the worker has joined its group.
+// unowned counts the partitions that no worker has reported yet.
+func (d *devRun) unowned(ctx context.Context) (int, error) {
+	count, err := d.client.Partitions(ctx, d.client.EventsTopic())
+	if err != nil {
+		return 0, err
+	}
+	rows, err := d.store.Query(ctx, query.Statement{
+		Text: "SELECT toInt64(countIf(owned)) FROM partitions WHERE topic = {topic:String} AND " + newestEpoch,
+		Args: []query.Arg{{Name: "topic", Value: d.client.EventsTopic()}},
+	})
+	if err != nil {
+		return 0, err
+	}
+	var owned int64
+	for rows.Next() {
+		if err := rows.Scan(&owned); err != nil {
+			return 0, errors.Join(err, rows.Close())
+		}
+	}
+	return count - int(owned), errors.Join(rows.Err(), rows.Close())
+}
+
+// awaitWorker returns when the worker has joined its group and restored its
+// partitions.
 func (d *devRun) awaitWorker(ctx context.Context) error {
 	deadline := time.Now().Add(readyTimeout)
-	ticker := time.NewTicker(20 * time.Millisecond)
+	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
 	for {
 		why := d.worker.Health()
 		if len(why) == 0 {
-			return nil
+			unowned, err := d.unowned(ctx)
+			if err != nil {
+				return err
+			}
+			if unowned == 0 {
+				return nil
+			}
+			why = []string{fmt.Sprintf("worker: %d partitions are being restored", unowned)}
 		}
 		if time.Now().After(deadline) {
 			// A halted partition needs a person, who needs the rest to run.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -31,7 +32,8 @@ const devFileName = "dev.json"
 
 func devFilePath(data string) string { return filepath.Join(data, devFileName) }
 
-// readDevFile gives nil if there is none.
+// readDevFile gives nil if there is none, or if the process that wrote it is
+// gone: its ports may be anybody's now.
 func readDevFile(data string) (*devFile, error) {
 	text, err := os.ReadFile(devFilePath(data))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -43,6 +45,9 @@ func readDevFile(data string) (*devFile, error) {
 	var d devFile
 	if err := json.Unmarshal(text, &d); err != nil {
 		return nil, fmt.Errorf("read dev.json %s: %w", devFilePath(data), err)
+	}
+	if d.PID > 0 && errors.Is(syscall.Kill(d.PID, 0), syscall.ESRCH) {
+		return nil, nil //nolint:nilnil // left behind by a process that was killed.
 	}
 	return &d, nil
 }

@@ -40,7 +40,7 @@ func startDev(t *testing.T, data string, cmd devCmd) *home {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background()) //nolint:usetesting // it ends before the test's context, by stopDev
+	ctx, stop := context.WithCancel(context.Background())
 	h.stop = stop
 	ready := make(chan struct{})
 	cmd.onReady = func() { close(ready) }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -13,14 +14,15 @@ import (
 // terminal, else a log line every ten seconds. The work counts into n; the
 // meter looks at it, so that counting costs an addition.
 type meter struct {
-	n     atomic.Int64
-	what  string
-	total atomic.Int64             // 0: unknown
-	start atomic.Int64             // wall clock in nanoseconds; moved when the total is known
-	bar   *progressbar.ProgressBar // nil without a terminal
-	log   *slog.Logger
-	stop  chan struct{}
-	done  chan struct{}
+	n        atomic.Int64
+	what     string
+	total    atomic.Int64             // 0: unknown
+	start    atomic.Int64             // wall clock in nanoseconds; moved when the total is known
+	bar      *progressbar.ProgressBar // nil without a terminal
+	terminal io.Writer
+	log      *slog.Logger
+	stop     chan struct{}
+	done     chan struct{}
 }
 
 // How often a meter is looked at.
@@ -31,7 +33,7 @@ const (
 
 // newMeter starts to show; finish ends it.
 func (a *app) newMeter(what, unit string, total int64) *meter {
-	m := &meter{what: what, log: a.log, stop: make(chan struct{}), done: make(chan struct{})}
+	m := &meter{what: what, log: a.log, terminal: a.std.err, stop: make(chan struct{}), done: make(chan struct{})}
 	m.total.Store(total)
 	m.start.Store(time.Now().UnixNano())
 	every := logEvery
@@ -91,13 +93,17 @@ func (m *meter) setTotal(total int64) {
 
 func (m *meter) took() time.Duration { return time.Duration(time.Now().UnixNano() - m.start.Load()) }
 
-// finish shows the end and stops looking.
+// finish shows the end and stops looking. A nil meter shows nothing.
 func (m *meter) finish() {
+	if m == nil {
+		return
+	}
 	close(m.stop)
 	<-m.done
 	if m.bar != nil {
-		_ = m.bar.Set64(m.n.Load())
+		_ = m.bar.Set64(m.n.Load()) // a bar that cannot be drawn is no reason to stop
 		_ = m.bar.Exit()
+		fmt.Fprintln(m.terminal)
 		return
 	}
 	took := m.took()

@@ -90,7 +90,7 @@ func (a *app) needBoth() (*servers, error) {
 }
 
 func (a *app) missing(name string) error {
-	return fmt.Errorf("find servers: %w: %s%s is not set and there is no %s; start `daybook dev --data %s`, or set the variable",
+	return fmt.Errorf("find servers: %w: %s%s is not set and there is no %s of a running dev; start `daybook dev --data %s`, or set the variable",
 		errNoServer, envPrefix, name, devFilePath(a.data), a.data)
 }
 

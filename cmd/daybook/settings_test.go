@@ -61,7 +61,8 @@ func (f *fakeCatalogue) AppendControl(_ context.Context, partition int32, value,
 func (f *fakeCatalogue) Partitions(context.Context, string) (int, error) { return 3, nil }
 func (f *fakeCatalogue) EventsTopic() string                             { return schemas.TopicEvents }
 
-func ptr[T any](v T) *T { return &v }
+//go:fix inline
+func ptr[T any](v T) *T { return new(v) }
 
 var testKey = []byte("0123456789abcdef0123456789abcdef")
 
@@ -70,7 +71,7 @@ var testKey = []byte("0123456789abcdef0123456789abcdef")
 func TestNetworkSettings_ReachEveryPartition(t *testing.T) {
 	f := newFakeCatalogue()
 	n := &networkSettings{kafka: f, key: testKey, now: time.Now}
-	got, err := n.PutNetwork(t.Context(), "acme", readapi.NetworkChange{Zone: ptr("Europe/Prague"), Gap: ptr(20 * time.Minute)})
+	got, err := n.PutNetwork(t.Context(), "acme", readapi.NetworkChange{Zone: new("Europe/Prague"), Gap: ptr(20 * time.Minute)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +94,7 @@ func TestNetworkSettings_ReachEveryPartition(t *testing.T) {
 		}
 	}
 	// Only what is named changes.
-	got, err = n.PutNetwork(t.Context(), "acme", readapi.NetworkChange{Title: ptr("Acme")})
+	got, err = n.PutNetwork(t.Context(), "acme", readapi.NetworkChange{Title: new("Acme")})
 	want.Title, want.Position, want.Created = "Acme", 101, false
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Error(err, diff)
@@ -119,7 +120,7 @@ func TestNetworkSettings_NotAcknowledgedWithoutEveryPartition(t *testing.T) {
 func TestNetworkSettings_RefuseBadValues(t *testing.T) {
 	n := &networkSettings{kafka: newFakeCatalogue(), key: testKey, now: time.Now}
 	for name, change := range map[string]readapi.NetworkChange{
-		"Acme": {}, "a": {Gap: ptr(time.Second)}, "b": {Gap: ptr(5 * time.Hour)}, "c": {Zone: ptr("Mars/Olympus")}, "d": {Zone: ptr("Local")},
+		"Acme": {}, "a": {Gap: ptr(time.Second)}, "b": {Gap: ptr(5 * time.Hour)}, "c": {Zone: new("Mars/Olympus")}, "d": {Zone: new("Local")},
 	} {
 		if _, err := n.PutNetwork(t.Context(), name, change); err == nil {
 			t.Errorf("network %s with %+v was taken", name, change)
