@@ -3,7 +3,6 @@ package enrich
 import (
 	"testing"
 	"time"
-	_ "time/tzdata" // the same zones on every machine that has none of its own
 
 	"github.com/google/go-cmp/cmp"
 )

@@ -15,7 +15,7 @@ type Zones struct {
 	last   *zone // of the last Split: events of a user come together
 }
 
-// maxZones bounds the cache. The database of tzdata 2025b has fewer than 600
+// maxZones bounds the cache. The database of package zones has fewer than 600
 // names.
 const maxZones = 1024
 
