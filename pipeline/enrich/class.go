@@ -22,7 +22,7 @@ import (
 //
 // Parser: mileusna/useragent, helped by two short word lists, and not
 // medama-io/go-useragent. Of the 73 robots in uap-core's device tests mileusna
-// alone names 43 and medama 20; medama takes every Firefox on Windows XP for
+// alone names 43 (58 with the lists) and medama 20; medama takes every Firefox on Windows XP for
 // unknown, "Tablet PC 2.0" for a tablet, and libwww and Lynx for phones. It is
 // faster (253 ns against 1.4 µs), which the cache makes up for.
 type Classifier struct {
@@ -37,7 +37,8 @@ type verdict struct {
 }
 
 // maxAgentBytes is how much of a user agent is looked at, so that the cache is
-// bounded in bytes too. The longest of the 558 in the sample log has 391.
+// bounded in bytes too. The longest of the sample log has 294, of uap-core's 16,129
+// device tests 394.
 const maxAgentBytes = 512
 
 // New gives a classifier that remembers between cacheEntries/2 and cacheEntries
