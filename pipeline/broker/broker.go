@@ -45,8 +45,8 @@ type Broker struct {
 
 	// Owned by the goroutine of watchDisk.
 	last      Disk
-	compacted int64              // bytes of the compacted topics after they were compacted
-	closed    *kfake.FaultHandle // not nil while events are refused
+	compacted int64 // bytes of the compacted topics after they were compacted
+	gate      *gate // not nil while events are refused
 }
 
 // offsetRetentionMinutes keeps committed offsets for ten years: the machine may

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -267,13 +268,38 @@ func TestBroker_RefusesEventsWhenUnreadOnesFillTheBudget(t *testing.T) {
 	if err := c.EnsureTopics(t.Context(), source.TopicsConfig{Partitions: 2}); err != nil {
 		t.Fatal(err)
 	}
+	refused, once := make(chan struct{}), sync.Once{}
+	producer, err := source.New(source.Config{Brokers: b.Addrs(), OnRetry: func(op string, err error) {
+		if strings.HasPrefix(op, "produce") && strings.Contains(err.Error(), "Storage") {
+			once.Do(func() { close(refused) })
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer producer.Close()
 	written := make(chan error, 1)
-	go func() { written <- write(t.Context(), c, 8<<20) }()
+	go func() { written <- write(t.Context(), producer, 8<<20) }()
 	d := until(t, disks, "a full budget", func(d broker.Disk) bool { return d.Level == broker.DiskFull })
+	for waiting := true; waiting; {
+		select {
+		case <-refused:
+			waiting = false
+		case <-disks:
+		}
+	}
 	// A checkpoint and a commit still go through: they are what frees room.
 	pointer, err := c.WriteCheckpoint(t.Context(), 0, 1, []byte("snapshot"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, err := c.AppendControl(t.Context(), 0, []byte("{}"), []byte("signature")); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-written:
+		t.Fatalf("the producer ended: %v", err)
+	default:
 	}
 	if first, _, err := c.ListOffsets(t.Context(), 0); err != nil || first != 0 {
 		t.Fatalf("unread events were removed: the log begins at %d, %v (used %d)", first, err, d.UsedBytes)

@@ -130,7 +130,7 @@ func (b *Broker) lookAtDisk(ctx context.Context) {
 		b.report(ctx, d)
 	}
 	b.last = d
-	b.gate(ctx, d.Level)
+	b.gateFor(ctx, d.Level)
 	b.cfg.OnDisk(d)
 }
 

@@ -14,10 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // kfake enforces retention.bytes and retention.ms, but by partition and not by
@@ -200,18 +196,4 @@ func (b *Broker) compactedBytes() (int64, error) {
 		total -= s.bytes
 	}
 	return total, err
-}
-
-// gate closes the events for writing while the disk is full, and opens them
-// again. Checkpoints, settings and commits go on: they are what frees room.
-func (b *Broker) gate(ctx context.Context, level DiskLevel) {
-	switch {
-	case level == DiskFull && b.closed == nil:
-		b.closed = b.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: b.cfg.Topic, Err: kerr.KafkaStorageError, Count: -1})
-		b.cfg.Logger.LogAttrs(ctx, slog.LevelError, "broker refuses events until there is room")
-	case level != DiskFull && b.closed != nil:
-		b.closed.Remove()
-		b.closed = nil
-		b.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "broker takes events again")
-	}
 }

@@ -31,6 +31,7 @@ type Config struct {
 	DialTimeout    time.Duration // of one connection with TLS and SASL; 5 s
 	RequestTimeout time.Duration // of one answer, on top of MaxWait for a fetch; 10 s
 	RetryFor       time.Duration // how long a transient failure is retried inside a call; 30 s
+	FullFor        time.Duration // how long a broker whose disk is full is waited for; 10 min: readers make room
 	MetadataTTL    time.Duration // upper bound of the age of a partition's leader; 500 ms
 
 	MaxWait      time.Duration // how long an empty fetch waits at the broker; 500 ms
@@ -85,6 +86,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.DialTimeout, 5*time.Second)
 	setDefault(&c.RequestTimeout, 10*time.Second)
 	setDefault(&c.RetryFor, 30*time.Second)
+	setDefault(&c.FullFor, 10*time.Minute)
 	setDefault(&c.MetadataTTL, 500*time.Millisecond)
 	setDefault(&c.MaxWait, 500*time.Millisecond)
 	setDefault(&c.FetchBytes, 4<<20)

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 
@@ -54,11 +55,7 @@ func (c *Client) describeOnce(ctx context.Context, topic string) (topicInfo, err
 func appendMetadata(b []byte, topic string) []byte {
 	b = append(b, 1+1)                 // one topic
 	b = append(b, make([]byte, 16)...) // no id: by name
-	b = append(b, byte(len(topic)+1))  // a topic's name has at most 249 bytes …
-	if len(topic)+1 >= 0x80 {
-		b[len(b)-1] = byte(len(topic)+1) | 0x80
-		b = append(b, byte((len(topic)+1)>>7))
-	}
+	b = binary.AppendUvarint(b, uint64(len(topic)+1))
 	b = append(b, topic...)
 	return append(b, 0, 0, 0, 0) // tags; do not create; no authorised operations; tags
 }

@@ -2,9 +2,12 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/segmentio/kafka-go"
 )
 
 // Backoff between two attempts: doubled from the first to the second, each
@@ -15,12 +18,12 @@ const (
 )
 
 // retry runs try until it succeeds, fails for good, the context ends, or
-// Config.RetryFor has passed; then the error is ErrTransient. It is the one
+// Config.RetryFor (FullFor, if a disk is full) has passed; then the error is ErrTransient. It is the one
 // retry loop of this door.
 func (c *Client) retry(ctx context.Context, op string, try func(context.Context) error) error {
 	var (
-		deadline = time.Now().Add(c.cfg.RetryFor)
-		backoff  = firstBackoff
+		begin   = time.Now()
+		backoff = firstBackoff
 	)
 	for {
 		err := try(ctx)
@@ -31,7 +34,7 @@ func (c *Client) retry(ctx context.Context, op string, try func(context.Context)
 			return context.Cause(ctx)
 		case permanent(err):
 			return fmt.Errorf("%s: %w", op, err)
-		case time.Now().After(deadline):
+		case time.Since(begin) > c.patience(err):
 			return fmt.Errorf("%s: %w: %w", op, ErrTransient, err)
 		}
 		c.cfg.OnRetry(op, err)
@@ -40,6 +43,14 @@ func (c *Client) retry(ctx context.Context, op string, try func(context.Context)
 		}
 		backoff = min(2*backoff, lastBackoff)
 	}
+}
+
+// patience is how long an error is borne.
+func (c *Client) patience(err error) time.Duration {
+	if errors.Is(err, kafka.KafkaStorageError) {
+		return max(c.cfg.FullFor, c.cfg.RetryFor)
+	}
+	return c.cfg.RetryFor
 }
 
 func pause(ctx context.Context, d time.Duration) error {
