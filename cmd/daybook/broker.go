@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"daybook/pipeline/broker"
+	"daybook/pipeline/source"
 )
 
 type brokerCmd struct {
@@ -52,6 +53,14 @@ func (c *brokerCmd) start(ctx context.Context, a *app, run *parts) error {
 	run.add("metrics", state.Close)
 	addrs, err := a.startBroker(ctx, run, state, c.Kafka)
 	if err != nil {
+		return err
+	}
+	client, err := source.New(source.Config{Brokers: addrs, Logger: a.log})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := a.ensureTopics(ctx, client, true); err != nil {
 		return err
 	}
 	fmt.Fprintln(a.std.out, addrs[0])

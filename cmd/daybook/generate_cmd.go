@@ -56,7 +56,7 @@ func (c *generateCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.kafkaClient(found.Kafka)
+	client, err := a.openTopic(ctx, found.Kafka)
 	if err != nil {
 		return err
 	}

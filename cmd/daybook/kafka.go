@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -13,6 +14,22 @@ import (
 // kafkaClient opens the one door to Kafka for a command.
 func (a *app) kafkaClient(brokers []string) (*source.Client, error) {
 	return source.New(a.kafkaConfig(brokers))
+}
+
+// openTopic opens Kafka for a command that needs the topics to exist already.
+func (a *app) openTopic(ctx context.Context, brokers []string) (*source.Client, error) {
+	client, err := a.kafkaClient(brokers)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := client.Partitions(ctx, client.EventsTopic()); err != nil {
+		client.Close()
+		if errors.Is(err, source.ErrUnknownTopic) {
+			err = fmt.Errorf("%w; run daybook migrate first, which makes the topics", err)
+		}
+		return nil, err
+	}
+	return client, nil
 }
 
 // kafkaConfig says how to reach the brokers; the embedded one speaks neither

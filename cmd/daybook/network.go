@@ -55,12 +55,12 @@ func (a *app) openSettings(client *source.Client) (*networkSettings, error) {
 }
 
 // withSettings runs do with a client of the servers that were found.
-func (a *app) withSettings(do func(*networkSettings) error) error {
+func (a *app) withSettings(ctx context.Context, do func(*networkSettings) error) error {
 	found, err := a.needKafka()
 	if err != nil {
 		return err
 	}
-	client, err := a.kafkaClient(found.Kafka)
+	client, err := a.openTopic(ctx, found.Kafka)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (c *networkSetCmd) Run(ctx context.Context, a *app) error {
 		on := c.Recording == "on"
 		change.Recording = &on
 	}
-	return a.withSettings(func(settings *networkSettings) error {
+	return a.withSettings(ctx, func(settings *networkSettings) error {
 		now, err := settings.PutNetwork(ctx, c.Network, change)
 		if err != nil {
 			return err
@@ -103,7 +103,7 @@ func (c *networkSetCmd) Run(ctx context.Context, a *app) error {
 
 // Run lists the networks.
 func (c *networkListCmd) Run(ctx context.Context, a *app) error {
-	return a.withSettings(func(settings *networkSettings) error {
+	return a.withSettings(ctx, func(settings *networkSettings) error {
 		all, err := settings.List(ctx)
 		if err != nil {
 			return err

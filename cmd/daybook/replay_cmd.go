@@ -74,7 +74,7 @@ func (c *replayCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.kafkaClient(found.Kafka)
+	client, err := a.openTopic(ctx, found.Kafka)
 	if err != nil {
 		return err
 	}

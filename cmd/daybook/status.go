@@ -78,7 +78,7 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer func() { _ = store.Close() }() // only read from
-	client, err := a.kafkaClient(found.Kafka)
+	client, err := a.openTopic(ctx, found.Kafka)
 	if err != nil {
 		return err
 	}
