@@ -42,6 +42,7 @@ const (
 const (
 	MaxEventBytes = 1_000_000 // of a record's value, decompressed
 	MaxIDBytes    = 256
+	MaxNameBytes  = 256 // of source, type and device.id
 	MaxUserBytes  = 256
 	MinGapMs      = 60_000
 	MaxGapMs      = 240 * 60_000 // the largest gap that a network may have

@@ -120,6 +120,9 @@ func rejectedRecords() []rejected {
 		add(BadTime, "time", flat(id, net, user, `"time":"`+bad+`"`))
 		add(BadTime, "received", ok(`"received":"`+bad+`"`))
 	}
+	add(FieldTooLong, "source", ok(`"source":"`+long+`"`), cloud(`"source":"`+long+`"`))
+	add(FieldTooLong, "type", ok(`"type":"`+long+`"`))
+	add(FieldTooLong, "device.id", ok(`"device":{"id":"`+long+`"}`), ok(`"device":{"id":"`+strings.Repeat("é", 129)+`"}`), cloud(`"device":"`+long+`"`))
 	add(BadDeviceClass, "device.class", ok(`"device":{"class":"phone"}`), ok(`"device":{"class":"Web "}`), ok(`"device":{"class":"mobil\u0117"}`), ok(`"device":{"class":"unknown"}`),
 		ok(`"device":{"class":"MOBILE1"}`), cloud(`"deviceclass":"tablet"`), cloud(`"data":{"device":{"class":"x"}}`), ok(`"device":{"class":"WE\u0002"}`))
 	return all

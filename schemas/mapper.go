@@ -243,6 +243,14 @@ func (m *mapper) check() Reject {
 	if len(ev.DeviceID) == 0 {
 		ev.DeviceID = nil
 	}
+	for _, f := range []struct {
+		name  string
+		value []byte
+	}{{"source", ev.Source}, {"type", ev.Type}, {"device.id", ev.DeviceID}} {
+		if len(f.value) > MaxNameBytes {
+			return Reject{FieldTooLong, f.name, remedyTooLong}
+		}
+	}
 	switch {
 	case len(m.class) == 0:
 	case foldIs(m.class, "mobile"):
