@@ -28,15 +28,18 @@ type browserSaw struct {
 func browser(t *testing.T, address string) browserSaw {
 	t.Helper()
 	const folder = "web/testdata/browser"
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		chromium, err = exec.LookPath("chromium-browser")
+	var chromium string
+	var err error
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if chromium, err = exec.LookPath(name); err == nil {
+			break
+		}
 	}
 	node, nodeErr := exec.LookPath("node")
 	_, modules := os.Stat(folder + "/node_modules/playwright-core")
 	if err != nil || nodeErr != nil || modules != nil {
 		fmt.Println("browser tests not run: chromium missing")
-		if os.Getenv("DAYBOOK_REQUIRE_BROWSER") == "1" {
+		if os.Getenv("DAYBOOK_REQUIRE_BROWSER") == "1" || os.Getenv("REQUIRE_CHROMIUM") != "" {
 			t.Fatalf("chromium: %v, node: %v, node_modules: %v", err, nodeErr, modules)
 		}
 		t.Skip("chromium, node or node_modules missing; run npm ci --ignore-scripts in " + folder)
