@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"mime/multipart"
 	"strings"
 )
@@ -42,7 +43,7 @@ func readMultipart(body io.Reader, boundary string, v *values) ([]externalTable,
 			return nil, errBodyTooLarge
 		}
 		name := part.FormName()
-		if part.FileName() != "" {
+		if isUpload(part) {
 			tables = append(tables, externalTable{name: name, rows: content})
 		} else if err := v.add(name, string(content)); err != nil {
 			return nil, err
@@ -54,6 +55,13 @@ func readMultipart(body io.Reader, boundary string, v *values) ([]externalTable,
 		}
 	}
 	return tables, nil
+}
+
+// isUpload tells a file from a field: clickhouse-go's files have an empty name.
+func isUpload(part *multipart.Part) bool {
+	_, attributes, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
+	_, named := attributes["filename"]
+	return err == nil && named
 }
 
 // describe takes the table's structure and format from the parameters.

@@ -97,7 +97,7 @@ func headerSize(kind formatKind, lists int, chunk []byte) int {
 // binaryHeaderSize walks a column count and that many strings per list.
 func binaryHeaderSize(lists int, chunk []byte) int {
 	columns, pos := binary.Uvarint(chunk)
-	if pos <= 0 {
+	if pos <= 0 || columns > uint64(len(chunk)) {
 		return 0
 	}
 	for range columns * uint64(lists) {

@@ -144,7 +144,11 @@ func (s *headScanner) settingsClause(from int) (end int, found, whole bool) {
 		// A fraction: 0.5 is three tokens.
 		if at(s.text, end) == '.' {
 			s.pos = end + 1
-			if f := s.next(); f.kind == tokenWord && f.from == end+1 {
+			f := s.next()
+			if (f.kind == tokenEnd || f.kind == tokenCut) && !s.complete {
+				return 0, false, false
+			}
+			if f.kind == tokenWord && f.from == end+1 {
 				end = f.to
 			}
 		}
