@@ -48,6 +48,7 @@ type config struct {
 	EventsRetention    time.Duration `env:"EVENTS_RETENTION" envDefault:"0" help:"how long events are kept; 0: for ever"`
 
 	BrokerDiskBytes int64  `env:"BROKER_DISK_BYTES" envDefault:"4294967296" help:"disk budget of the embedded broker's log; the oldest records go first"`
+	EngineMemory    int64  `env:"ENGINE_MEMORY_BYTES" envDefault:"1073741824" help:"memory cap of the embedded engine"`
 	EngineLibrary   string `env:"ENGINE_LIBRARY" help:"path of libchdb.so; else the one that make build fetched"`
 
 	ReplayMemoryBytes int64 `env:"REPLAY_MEMORY_BYTES" envDefault:"268435456" help:"replay sorts on disk what is larger than this"`
@@ -90,6 +91,7 @@ func (c *config) validateKafka(p *problems) {
 	between(p, "KAFKA_RETENTION_BYTES", c.KafkaRetentionByte, 0, 1<<50)
 	between(p, "BATCH_RECORDS", int64(c.BatchRecords), 1, 1_000_000)
 	between(p, "BROKER_DISK_BYTES", c.BrokerDiskBytes, 64<<20, 1<<50)
+	between(p, "ENGINE_MEMORY_BYTES", c.EngineMemory, 256<<20, 1<<42)
 	between(p, "REPLAY_MEMORY_BYTES", c.ReplayMemoryBytes, 1<<20, 1<<40)
 	if c.Group == "" {
 		p.add("GROUP", "is empty; give the workers' consumer group a name, for example daybook")

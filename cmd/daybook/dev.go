@@ -187,7 +187,7 @@ func (d *devRun) startEngine(ctx context.Context) error {
 		return fmt.Errorf("make engine folder: %w", err)
 	}
 	supervisor, err := engine.Start(ctx, engine.SupervisorConfig{
-		Engine: engine.Config{Path: d.engineFolder(), Library: d.cfg.EngineLibrary, Address: addr, AppPassword: password},
+		Engine: engine.Config{Path: d.engineFolder(), Library: d.cfg.EngineLibrary, Address: addr, AppPassword: password, MemoryBytes: d.cfg.EngineMemory},
 		Args:   []string{"engine"}, Log: d.log,
 	})
 	if err != nil {

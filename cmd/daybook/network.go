@@ -60,6 +60,9 @@ func (a *app) withSettings(ctx context.Context, do func(*networkSettings) error)
 	if err != nil {
 		return err
 	}
+	if _, err := a.installationKey(false); err != nil {
+		return err // before Kafka is waited for
+	}
 	client, err := a.openTopic(ctx, found.Kafka)
 	if err != nil {
 		return err

@@ -61,9 +61,6 @@ func (f *fakeCatalogue) AppendControl(_ context.Context, partition int32, value,
 func (f *fakeCatalogue) Partitions(context.Context, string) (int, error) { return 3, nil }
 func (f *fakeCatalogue) EventsTopic() string                             { return schemas.TopicEvents }
 
-//go:fix inline
-func ptr[T any](v T) *T { return new(v) }
-
 var testKey = []byte("0123456789abcdef0123456789abcdef")
 
 // ARCHITECTURE.md 4.10: the catalogue first, then every partition, signed and
@@ -71,7 +68,7 @@ var testKey = []byte("0123456789abcdef0123456789abcdef")
 func TestNetworkSettings_ReachEveryPartition(t *testing.T) {
 	f := newFakeCatalogue()
 	n := &networkSettings{kafka: f, key: testKey, now: time.Now}
-	got, err := n.PutNetwork(t.Context(), "acme", readapi.NetworkChange{Zone: new("Europe/Prague"), Gap: ptr(20 * time.Minute)})
+	got, err := n.PutNetwork(t.Context(), "acme", readapi.NetworkChange{Zone: new("Europe/Prague"), Gap: new(20 * time.Minute)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +117,7 @@ func TestNetworkSettings_NotAcknowledgedWithoutEveryPartition(t *testing.T) {
 func TestNetworkSettings_RefuseBadValues(t *testing.T) {
 	n := &networkSettings{kafka: newFakeCatalogue(), key: testKey, now: time.Now}
 	for name, change := range map[string]readapi.NetworkChange{
-		"Acme": {}, "a": {Gap: ptr(time.Second)}, "b": {Gap: ptr(5 * time.Hour)}, "c": {Zone: new("Mars/Olympus")}, "d": {Zone: new("Local")},
+		"Acme": {}, "a": {Gap: new(time.Second)}, "b": {Gap: new(5 * time.Hour)}, "c": {Zone: new("Mars/Olympus")}, "d": {Zone: new("Local")},
 	} {
 		if _, err := n.PutNetwork(t.Context(), name, change); err == nil {
 			t.Errorf("network %s with %+v was taken", name, change)

@@ -62,7 +62,11 @@ type Generator struct {
 	rng      *rand.Rand
 	zipf     *rand.Zipf
 	networks []string
-	known    []bool // users that the directory knows, by network*Users+user
+	// The constant texts as the event holds them.
+	networkText [][]byte
+	source      []byte
+
+	known []bool // users that the directory knows, by network*Users+user
 
 	startMs    int64
 	nextVisit  float64 // ms since start of the next session, before thinning
@@ -73,7 +77,7 @@ type Generator struct {
 	emitted    int64
 	event      schemas.Event
 	key, value []byte
-	id         []byte
+	text       []byte // of the event in hand
 }
 
 // New prepares a generator and reports every wrong value of cfg at once.
@@ -94,7 +98,7 @@ func New(cfg Config) (*Generator, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
-	g := &Generator{cfg: cfg, startMs: cfg.Start.UnixMilli()}
+	g := &Generator{cfg: cfg, source: []byte("generate"), startMs: cfg.Start.UnixMilli()}
 	// The second word is fixed: one number names a load.
 	g.rng = rand.New(rand.NewPCG(cfg.Seed, 0x6461_7962_6f6f_6b00))
 	g.zipf = rand.NewZipf(g.rng, zipfExponent, 8, uint64(cfg.Users-1))
@@ -104,6 +108,7 @@ func New(cfg Config) (*Generator, error) {
 			name += "-" + strconv.Itoa(i+1)
 		}
 		g.networks = append(g.networks, name)
+		g.networkText = append(g.networkText, []byte(name))
 	}
 	g.known = make([]bool, cfg.Networks*cfg.Users)
 	spanMs := float64(cfg.Days) * 24 * hourMs

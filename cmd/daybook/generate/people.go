@@ -149,15 +149,13 @@ func diurnal(hour float64) float64 {
 // build fills the event of a visit at an instant.
 func (g *Generator) build(v *visit, atMs int64) {
 	g.counter++
-	g.id = append(g.id[:0], 'g')
-	g.id = strconv.AppendUint(g.id, g.cfg.Seed, 36)
-	g.id = append(g.id, '-')
-	g.id = strconv.AppendUint(g.id, g.counter, 36)
-	user := append(make([]byte, 0, 16), "user-"...)
-	user = strconv.AppendInt(user, int64(v.user), 10)
-	g.event = schemas.Event{
-		ID: g.id, Source: []byte("generate"), Network: []byte(g.networks[v.network]), User: user, TimeMs: atMs,
-	}
+	g.text = append(g.text[:0], 'g')
+	g.text = strconv.AppendUint(g.text, g.cfg.Seed, 36)
+	g.text = append(g.text, '-')
+	g.text = strconv.AppendUint(g.text, g.counter, 36)
+	id := g.text
+	user := g.number("user-", uint64(v.user), 10)
+	g.event = schemas.Event{ID: id, Source: g.source, Network: g.networkText[v.network], User: user, TimeMs: atMs}
 	e := &g.event
 	if v.fact {
 		v.fact = false
@@ -165,7 +163,7 @@ func (g *Generator) build(v *visit, atMs int64) {
 		e.Props = append(append(append(append([]byte(`{"name":"User `), user[len("user-"):]...), `","tz":"`...), v.person.zone...), `"}`...)
 		return
 	}
-	e.DeviceID = strconv.AppendUint(append(make([]byte, 0, 16), 'd'), v.device.id, 36)
+	e.DeviceID = g.number("d", v.device.id, 36)
 	e.DeviceClass = schemas.ClassWeb
 	if v.device.mobile {
 		e.DeviceClass = schemas.ClassMobile
@@ -186,9 +184,18 @@ func (g *Generator) act(v *visit) {
 		e.Type = []byte("io.daybook.presence.heartbeat")
 		return
 	}
-	content := strconv.AppendInt(append(make([]byte, 0, 16), "c-"...), int64(g.rng.IntN(5000)), 10)
-	e.ContentID = content
+	content := uint64(g.rng.IntN(5000))
+	e.ContentID = g.number("c-", content, 10)
 	e.Category = []byte("content")
 	e.Action = []byte([...]string{"view", "view", "view", "view", "like", "comment", "share", "bookmark"}[g.rng.IntN(8)])
-	e.URL = append([]byte("/content/"), content...)
+	e.URL = g.number("/content/c-", content, 10)
+}
+
+// number writes a prefix and a number behind the texts of this event, all in
+// one buffer. What was given before stays valid when the buffer moves.
+func (g *Generator) number(prefix string, n uint64, base int) []byte {
+	from := len(g.text)
+	g.text = append(g.text, prefix...)
+	g.text = strconv.AppendUint(g.text, n, base)
+	return g.text[from:len(g.text):len(g.text)]
 }
