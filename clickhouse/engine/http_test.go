@@ -233,10 +233,9 @@ func TestDoor_RefusesASecondStatementInASession(t *testing.T) {
 	if _, err := feed.Write([]byte("1\n")); err != nil {
 		t.Fatal(err)
 	}
-	second := answer{status: http.StatusOK}
-	for second.status == http.StatusOK { // until the first one has its session
-		second = ask(t, dsn, "session_id=s", "SELECT 1")
+	for good(t, dsn, "SELECT count() FROM system.processes WHERE query_kind = 'Insert' AND current_database = currentDatabase()") == "0\n" {
 	}
+	second := ask(t, dsn, "session_id=s", "SELECT 1")
 	if code := second.header.Get("X-ClickHouse-Exception-Code"); code != "373" {
 		t.Errorf("the second statement answered %d %s", second.status, second.body)
 	}
