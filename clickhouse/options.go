@@ -21,7 +21,7 @@ type Options struct {
 	Log      *slog.Logger
 	// OnInsert is told of every insert into a table when it has ended; nil: nobody.
 	OnInsert func(InsertStats)
-	// MaxConns bounds the connections, 16 if zero: a partition uses one, and the
+	// MaxConns bounds the connections, 32 if zero: a partition uses one, and the
 	// middle of a flush a few at once.
 	MaxConns int
 }
@@ -67,7 +67,7 @@ func (o Options) driver() (*chgo.Options, string, error) {
 	password, _ := u.User.Password()
 	conns := o.MaxConns
 	if conns == 0 {
-		conns = 16
+		conns = 32
 	}
 	opts := &chgo.Options{
 		Protocol:     chgo.HTTP,

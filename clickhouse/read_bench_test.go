@@ -63,6 +63,16 @@ func BenchmarkReads(b *testing.B) {
 		"SessionsPage": func(i int) int {
 			return len(rows(b, query.Sessions{Network: fmt.Sprintf("net%02d", i%benchNetworks), From: first + 40, To: first + 46, Limit: 100}.Run(b.Context(), s)))
 		},
+		"SessionsExport": func(i int) int {
+			n := 0
+			for _, err := range (query.Sessions{Network: fmt.Sprintf("net%02d", i%benchNetworks), From: first, To: first + 99, Limit: query.All}).Run(b.Context(), s) {
+				if err != nil {
+					b.Fatal(err)
+				}
+				n++
+			}
+			return n
+		},
 		"Freshness": func(i int) int {
 			if _, err := (query.Freshness{Network: fmt.Sprintf("net%02d", i%benchNetworks)}).Ask(b.Context(), s); err != nil {
 				b.Fatal(err)
@@ -72,14 +82,18 @@ func BenchmarkReads(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			var took []time.Duration
+			answered := 0
 			before := engineCPU(b, s)
 			for i := 0; b.Loop(); i++ {
 				start := time.Now()
-				if ask(i*7919) == 0 {
+				n := ask(i * 7919)
+				if n == 0 {
 					b.Fatal("no rows")
 				}
+				answered += n
 				took = append(took, time.Since(start))
 			}
+			b.ReportMetric(float64(answered)/b.Elapsed().Seconds(), "rows/s")
 			b.ReportMetric(float64((engineCPU(b, s)-before).Microseconds())/1000/float64(len(took)), "engine-ms")
 			slices.Sort(took)
 			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")

@@ -49,7 +49,8 @@ type Querier interface {
 	Query(ctx context.Context, st Statement) (Rows, error)
 }
 
-// run streams the rows of a question. scan reads one row.
+// run streams the rows of a question. scan reads one row. An error is the last
+// thing that is yielded.
 func run[T any](ctx context.Context, db Querier, sql func() (Statement, error), scan func(Rows, *T) error) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
@@ -58,8 +59,6 @@ func run[T any](ctx context.Context, db Querier, sql func() (Statement, error), 
 			yield(zero, err)
 			return
 		}
-		// Leaving the loop early must end the query, not drain its answer:
-		// clickhouse-go reads an unread result to its end on Close.
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		rows, err := db.Query(ctx, st)
@@ -67,27 +66,28 @@ func run[T any](ctx context.Context, db Querier, sql func() (Statement, error), 
 			yield(zero, err)
 			return
 		}
-		stopped := false
-		defer func() {
-			cancel()
-			if err := rows.Close(); err != nil && !stopped {
-				yield(zero, err)
-			}
-		}()
 		for rows.Next() {
 			var row T
-			if err := scan(rows, &row); err != nil {
-				stopped = true
-				yield(zero, err)
-				return
+			if err = scan(rows, &row); err != nil {
+				break
 			}
 			if !yield(row, nil) {
-				stopped = true
+				// Ends the query: clickhouse-go would read the answer to its end on Close.
+				cancel()
+				_ = rows.Close()
 				return
 			}
 		}
-		if err := rows.Err(); err != nil {
-			stopped = true
+		if err == nil {
+			err = rows.Err()
+		}
+		if err != nil {
+			cancel()
+			_ = rows.Close() // says no more than err
+		} else {
+			err = rows.Close()
+		}
+		if err != nil {
 			yield(zero, err)
 		}
 	}
