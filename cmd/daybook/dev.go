@@ -82,7 +82,9 @@ func (c *devCmd) Run(ctx context.Context, a *app) error {
 	if err == nil {
 		err = d.parts.wait(ctx)
 	}
-	stopped := ctx.Err() != nil
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))) {
+		err = nil // told to stop while it still started: that is no failure
+	}
 	// Shutdown, each part after those that use it:
 	//  1. dev.json goes, so that nobody new comes;
 	//  2. the API finishes its answers;
@@ -91,11 +93,7 @@ func (c *devCmd) Run(ctx context.Context, a *app) error {
 	//  5. the engine stops (its child process), then the broker writes its state;
 	//  6. the metrics listener goes last, to tell how it went;
 	//  7. the folder is unlocked.
-	err = errors.Join(err, removeDevFile(a.data), d.parts.stop(ctx))
-	if stopped && errors.Is(err, context.Canceled) {
-		return nil // told to stop while it still started: that is no failure
-	}
-	return err
+	return errors.Join(err, removeDevFile(a.data), d.parts.stop(ctx))
 }
 
 // start brings the parts up in the order in which they need each other.
