@@ -18,7 +18,8 @@ import (
 // parent that was killed, or on SIGTERM. It ignores an interrupt: Ctrl-C goes
 // to the whole terminal, and the parent stops its engine last.
 func RunChild(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
-	signal.Ignore(os.Interrupt)
+	// A broken standard error must not end the process before it has closed.
+	signal.Ignore(os.Interrupt, syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
 	defer stop()
 	in := bufio.NewReader(stdin)

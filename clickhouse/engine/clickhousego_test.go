@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -118,7 +119,7 @@ func TestDoor_CarriesClickhouseGoBatchesInEveryCompression(t *testing.T) {
 		want[i] = wide{
 			ID: uint64(i), Name: strings.Repeat("ä", i%7), Class: []string{"web", "app"}[i%2], At: time.UnixMilli(int64(1_700_000_000_123 + i)).UTC(),
 			Day: time.Date(2026, 1, 1+i%28, 0, 0, 0, 0, time.UTC), Score: float64(i) / 3, OK: i%3 == 0,
-			List: []string{"a", fmt.Sprint(i)}, Map: map[string]uint64{"k": uint64(i)}, Kind: []string{"a", "b"}[i%2], Hash: fmt.Sprintf("%04d", i%10000),
+			List: []string{"a", strconv.Itoa(i)}, Map: map[string]uint64{"k": uint64(i)}, Kind: []string{"a", "b"}[i%2], Hash: fmt.Sprintf("%04d", i%10000),
 		}
 		if i%5 == 0 {
 			want[i].Note = &note
@@ -137,7 +138,7 @@ func TestDoor_CarriesClickhouseGoBatchesInEveryCompression(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer batch.Close() //nolint:errcheck // sent below
+			defer batch.Close()
 			for i := range want {
 				if err := batch.AppendStruct(&want[i]); err != nil {
 					t.Fatal(err)

@@ -1,8 +1,9 @@
 package engine
 
 import (
-	"fmt"
+	"errors"
 	"runtime"
+	"slices"
 	"unsafe"
 )
 
@@ -48,7 +49,7 @@ func (api *capi) openConn(argv []string, id string) (*conn, error) {
 	ptr := api.connect(int32(len(argv)), unsafe.Pointer(&ptrs[0]))
 	runtime.KeepAlive(texts)
 	if ptr == nil || *(*unsafe.Pointer)(ptr) == nil {
-		return nil, fmt.Errorf("connect engine: refused, see the engine's own line above")
+		return nil, errors.New("connect engine: refused, see the engine's own line above")
 	}
 	return &conn{api: api, ptr: ptr, id: id}, nil
 }
@@ -69,7 +70,7 @@ func (c *conn) call(f statementFunc, text []byte, format string, params []param)
 	n := len(params)
 	keep := make([][]byte, 0, 2*n+2)
 	bytesOf := func(s []byte) unsafe.Pointer {
-		s = append(s[:len(s):len(s)], 0) // never empty, so that it has an address
+		s = append(slices.Clip(s), 0) // never empty, so that it has an address
 		keep = append(keep, s)
 		return unsafe.Pointer(&s[0])
 	}
@@ -116,7 +117,7 @@ func (c *conn) text(statement string) (string, error) {
 func (c *conn) classify(text []byte) (count, class int) {
 	var out struct{ size, count, flags, class uint32 }
 	out.size = uint32(unsafe.Sizeof(out))
-	text = append(text[:len(text):len(text)], 0)
+	text = append(slices.Clip(text), 0)
 	state := c.api.classify(c.handle(), unsafe.Pointer(&text[0]), uintptr(len(text)-1), nil, 0, unsafe.Pointer(&out))
 	runtime.KeepAlive(text)
 	if state != 0 {

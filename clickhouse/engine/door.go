@@ -228,6 +228,6 @@ func (d *door) kill(id string) {
 		return
 	}
 	if err := d.killer.exec("KILL QUERY WHERE Settings['log_comment'] = " + quote(id) + " ASYNC"); err != nil {
-		d.log.Warn("cancel statement", slog.String("error", err.Error())) //nolint:sloglint // outlives its request's context
+		d.log.Warn("cancel statement", slog.String("error", err.Error()))
 	}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // helloText is the first statement of every clickhouse-go connection.
-var helloText = regexp.MustCompile(`(?i)^\s*SELECT\s+displayName\(\)\s*,\s*version\(\)\s*,\s*revision\(\)\s*,\s*timezone\(\)\s*$`) //nolint:gochecknoglobals // compiled once, read only
+var helloText = regexp.MustCompile(`(?i)^\s*SELECT\s+displayName\(\)\s*,\s*version\(\)\s*,\s*revision\(\)\s*,\s*timezone\(\)\s*$`)
 
 // isHello tells the statement that has to be answered at the client's own
 // protocol revision.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -53,7 +54,7 @@ func tryAsk(dsn, query string, body io.Reader, header ...string) (answer, error)
 	if err != nil {
 		return answer{}, err
 	}
-	defer response.Body.Close() //nolint:errcheck // only read
+	defer response.Body.Close()
 	b, err := io.ReadAll(response.Body)
 	return answer{response.StatusCode, response.Header, string(b)}, err
 }
@@ -126,7 +127,7 @@ func TestDoor_AnswersErrorsWithCodeAndStatus(t *testing.T) {
 		if test.code == 456 && a.status == 500 { // the server's table has no entry for it
 			a.status = 400
 		}
-		if a.status != test.status || code != fmt.Sprint(test.code) || !strings.HasPrefix(a.body, "Code: "+code+". DB::Exception: ") {
+		if a.status != test.status || code != strconv.Itoa(test.code) || !strings.HasPrefix(a.body, "Code: "+code+". DB::Exception: ") {
 			t.Errorf("%s %q: %d code %s %s, want %d code %d", test.query, test.sql, a.status, code, a.body, test.status, test.code)
 		}
 	}

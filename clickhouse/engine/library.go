@@ -62,8 +62,8 @@ func FindLibrary(choice string) (string, error) {
 func libraryRoots() []string {
 	var roots []string
 	if exe, err := os.Executable(); err == nil {
-		if real, err := filepath.EvalSymlinks(exe); err == nil {
-			exe = real
+		if target, err := filepath.EvalSymlinks(exe); err == nil {
+			exe = target
 		}
 		roots = append(roots, filepath.Dir(filepath.Dir(exe)))
 	}

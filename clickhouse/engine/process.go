@@ -77,7 +77,7 @@ func (c *child) run(stdout io.Reader, ready chan<- error) {
 	c.err = c.cmd.Wait()
 	close(c.ended)
 	if err != nil {
-		ready <- errors.New(c.tail.last())
+		ready <- childError(c.tail.last())
 	}
 }
 
@@ -98,6 +98,14 @@ func (c *child) awaitReady(ctx context.Context, timeout time.Duration, ready <-c
 	c.kill()
 	<-c.ended
 	return fmt.Errorf("start engine: %w", err)
+}
+
+// childError is the child's last line, and the sentinel that it prints.
+func childError(line string) error {
+	if rest, ok := strings.CutPrefix(line, ErrPathInUse.Error()); ok {
+		return fmt.Errorf("%w%s", ErrPathInUse, rest)
+	}
+	return errors.New(line)
 }
 
 // askToStop closes the child's standard input, its sign to end in order.
@@ -144,7 +152,7 @@ func (t *lineTail) Write(b []byte) (int, error) {
 			continue
 		}
 		t.tail = append(t.tail[max(0, len(t.tail)-tailLines+1):], line[:min(len(line), maxLineLength)])
-		t.log.Info("engine says", slog.String("line", line)) //nolint:sloglint // a pipe has no context
+		t.log.Info("engine says", slog.String("line", line))
 	}
 }
 

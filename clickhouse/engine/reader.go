@@ -20,11 +20,11 @@ func admitReader(c *conn, req *request, text []byte, count, class int) error {
 	explain := append([]byte("EXPLAIN AST "), text...)
 	if class == classUnknown {
 		// Parses without running, and so names the syntax error.
-		if r, err := c.query(explain, "TabSeparatedRaw", req.params); err != nil {
+		r, err := c.query(explain, "TabSeparatedRaw", req.params)
+		if err != nil {
 			return err
-		} else {
-			r.close()
 		}
+		r.close()
 	}
 	if count != 1 || class != classRead {
 		return denied(req, "SELECT and SHOW statements only")

@@ -15,6 +15,7 @@ import (
 // request is one statement asked for over HTTP, its parameters understood.
 type request struct {
 	*values
+
 	account account
 
 	database string // "" = the configured one
@@ -141,7 +142,7 @@ func randomBytes(n int) []byte {
 }
 
 // errBodyTooLarge ends a body above MaxBodyBytes.
-var errBodyTooLarge = &Error{Code: codeQueryIsTooLarge, Text: "The request body is too large. (QUERY_IS_TOO_LARGE)"} //nolint:gochecknoglobals // a sentinel
+var errBodyTooLarge = &Error{Code: codeQueryIsTooLarge, Text: "The request body is too large. (QUERY_IS_TOO_LARGE)"}
 
 // limitedReader fails, instead of ending, above its limit: rows cut off there
 // would pass for a whole INSERT.

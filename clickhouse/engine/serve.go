@@ -41,7 +41,7 @@ func Serve(ctx context.Context, cfg Config, stdout io.Writer, log *slog.Logger) 
 	if err != nil {
 		return fmt.Errorf("listen for engine %s: %w", cfg.Address, err)
 	}
-	defer listener.Close() //nolint:errcheck // the server closes it first
+	defer listener.Close()
 	d, err := openDoor(cfg, library, log)
 	if err != nil {
 		return err

@@ -67,7 +67,7 @@ func request(ctx context.Context, t *testing.T, dsn, query string, body io.Reade
 func stream(t *testing.T, sup *engine.Supervisor, query string, rows int) (size int64, peak int) {
 	t.Helper()
 	sql := fmt.Sprintf("SELECT number, repeat('x', 90) FROM numbers(%d) FORMAT RowBinaryWithNamesAndTypes", rows)
-	r := request(t.Context(), t, sup.DSN(engine.UserApp), query, strings.NewReader(sql))
+	r := request(t.Context(), t, sup.DSN(engine.UserApp), query, strings.NewReader(sql)) //nolint:bodyclose // request closes it
 	for {
 		n, err := io.CopyN(io.Discard, r.Body, 8<<20)
 		size += n
@@ -174,7 +174,7 @@ func TestDoor_RefusesAWholeResultAboveItsCap(t *testing.T) {
 
 func TestDoor_BreaksTheConnectionAfterAnErrorInMidstream(t *testing.T) {
 	dsn := enginetest.StartForTest(t)
-	r := request(t.Context(), t, dsn, "", strings.NewReader("SELECT throwIf(number = 3000000) FROM numbers(10000000) FORMAT CSV"))
+	r := request(t.Context(), t, dsn, "", strings.NewReader("SELECT throwIf(number = 3000000) FROM numbers(10000000) FORMAT CSV")) //nolint:bodyclose // request closes it
 	body, err := io.ReadAll(r.Body)
 	if r.StatusCode != http.StatusOK || err == nil {
 		t.Fatalf("status %d, error %v: a cut result looks whole", r.StatusCode, err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/url"
 	"os"
 	"sync"
@@ -51,9 +50,9 @@ type Supervisor struct {
 	ready chan struct{}
 }
 
-// Start runs the engine and returns when it takes requests. The error wraps
-// nothing of the child's own errors but carries its last line. ctx bounds the
-// start only; Stop ends the engine.
+// Start runs the engine and returns when it takes requests. The error carries
+// the child's last line and wraps ErrNoLibrary or ErrPathInUse where that is the
+// reason. ctx bounds the start only; Stop ends the engine.
 func Start(ctx context.Context, cfg SupervisorConfig) (*Supervisor, error) {
 	cfg.Engine = cfg.Engine.withDefaults()
 	cfg.StartTimeout = orDefault(cfg.StartTimeout, time.Minute)
@@ -77,7 +76,7 @@ func Start(ctx context.Context, cfg SupervisorConfig) (*Supervisor, error) {
 	s := &Supervisor{cfg: cfg, addr: c.address, stop: stop, done: make(chan struct{}), ready: make(chan struct{})}
 	s.cfg.Engine.Address = c.address // a restart keeps the port
 	s.setCurrent(c)
-	cfg.Log.Info("engine started", slog.String("address", c.address), slog.Int("pid", c.cmd.Process.Pid)) //nolint:sloglint // outlives the context of the start
+	cfg.Log.InfoContext(ctx, "engine started", slog.String("address", c.address), slog.Int("pid", c.cmd.Process.Pid))
 	go s.keep(run)
 	return s, nil
 }
@@ -173,7 +172,7 @@ func (s *Supervisor) keep(ctx context.Context) {
 		if time.Since(started) > healthyAfter {
 			backoff = minBackoff
 		}
-		s.cfg.Log.Warn("engine died", slog.String("error", err.Error()), slog.Duration("restart_in", backoff))
+		s.cfg.Log.WarnContext(ctx, "engine died", slog.String("error", err.Error()), slog.Duration("restart_in", backoff))
 		if backoff = s.restart(ctx, backoff); ctx.Err() != nil {
 			return
 		}
@@ -194,7 +193,7 @@ func (s *Supervisor) restart(ctx context.Context, backoff time.Duration) time.Du
 		backoff = min(2*backoff, maxBackoff)
 		c, err := startChild(ctx, s.cfg)
 		if err != nil {
-			s.cfg.Log.Error("restart engine", slog.String("error", err.Error()), slog.Duration("again_in", backoff))
+			s.cfg.Log.ErrorContext(ctx, "restart engine", slog.String("error", err.Error()), slog.Duration("again_in", backoff))
 			continue
 		}
 		s.restarts.Add(1)
@@ -205,15 +204,9 @@ func (s *Supervisor) restart(ctx context.Context, backoff time.Duration) time.Du
 			s.setCurrent(nil)
 			return backoff
 		}
-		s.cfg.Log.Info("engine restarted", slog.Int("pid", c.cmd.Process.Pid), slog.Int64("restarts", s.restarts.Load()))
+		s.cfg.Log.InfoContext(ctx, "engine restarted", slog.Int("pid", c.cmd.Process.Pid), slog.Int64("restarts", s.restarts.Load()))
 		return backoff
 	}
-}
-
-// freePort tells an address that leaves the port to the system.
-func freePort(address string) bool {
-	_, port, err := net.SplitHostPort(address)
-	return err == nil && port == "0"
 }
 
 // executable is this program's own file, even after it was replaced on disk.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"daybook/clickhouse/engine"
 	"daybook/clickhouse/engine/enginetest"
 )
@@ -67,14 +69,26 @@ func TestSupervisor_KeepsTablesOverARestart(t *testing.T) {
 }
 
 func TestSupervisor_NamesAFolderInUse(t *testing.T) {
-	first := enginetest.StartOwn(t, engine.Config{Path: t.TempDir(), AppPassword: "x"})
-	_ = first
 	path := t.TempDir()
 	enginetest.StartOwn(t, engine.Config{Path: path, AppPassword: "x"})
 	_, err := engine.Start(t.Context(), enginetest.Child(engine.Config{Path: path, AppPassword: "x", LockTimeout: 100 * time.Millisecond}))
-	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "in use by another process") {
+	if !errors.Is(err, engine.ErrPathInUse) || !strings.Contains(err.Error(), path) {
 		t.Errorf("a second engine on one folder: %v", err)
 	}
+}
+
+func TestSupervisor_LeavesNoGoroutineBehind(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	sup := enginetest.StartOwn(t, engine.Config{})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := sup.Stop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if sup.PID() != 0 {
+		t.Error("a process is left")
+	}
+	goleak.VerifyNone(t, before)
 }
 
 func TestSupervisor_ReportsEveryBadSetting(t *testing.T) {
