@@ -103,3 +103,21 @@ func exec(tb testing.TB, s *clickhouse.Store, sql string) {
 		tb.Fatalf("%s: %v", sql, err)
 	}
 }
+
+// Only the syntax: the embedded engine has no Keeper.
+func TestMigrate_StatementsOfAClusterParse(t *testing.T) {
+	s := openEmpty(t)
+	all, err := ddl.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range all {
+		statements, err := m.Statements(ddl.Vars{Database: "d", Cluster: "c"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, statement := range statements {
+			text(t, s, "EXPLAIN AST "+statement[max(0, strings.Index(statement, "CREATE")):])
+		}
+	}
+}

@@ -70,13 +70,27 @@ func (m Migration) Statements(v Vars) ([]string, error) {
 	if err := t.Execute(&b, v.fill()); err != nil {
 		return nil, fmt.Errorf("fill in migration %s: %w", m.Name, err)
 	}
-	var out []string
-	for statement := range strings.SplitSeq(b.String(), ";\n") {
-		if statement = strings.TrimSpace(statement); statement != "" {
-			out = append(out, statement)
+	return split(b.String()), nil
+}
+
+// split takes a file apart at the semicolons that end a line. A comment, which
+// is a line of its own, ends nothing.
+func split(text string) []string {
+	var (
+		out       []string
+		statement strings.Builder
+	)
+	for line := range strings.Lines(text) {
+		statement.WriteString(line)
+		if end := strings.TrimRight(line, " \n"); strings.HasSuffix(end, ";") && !strings.HasPrefix(line, "--") {
+			out = append(out, strings.TrimSuffix(strings.TrimSpace(statement.String()), ";"))
+			statement.Reset()
 		}
 	}
-	return out, nil
+	if rest := strings.TrimSpace(statement.String()); rest != "" {
+		out = append(out, rest)
+	}
+	return out
 }
 
 // filled is what a template sees.
