@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -37,6 +38,11 @@ func (d *instance) tables(network string) map[string]string {
 // machine the replay itself may be through by then; the worker is not.
 func killDuringReplay(d *instance, events int64, args ...string) {
 	d.t.Helper()
+	killDuring(d, d.kill, events, args...)
+}
+
+func killDuring(d *instance, kill func(), events int64, args ...string) {
+	d.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
 	replay := d.command(ctx, args...)
@@ -60,7 +66,7 @@ func killDuringReplay(d *instance, events int64, args ...string) {
 		}
 		return d.number("SELECT count() FROM daybook.events") >= events
 	})
-	d.kill()
+	kill()
 	_ = replay.Process.Kill()
 	<-ended
 }
@@ -76,40 +82,69 @@ func generated(t *testing.T, d *instance, events int) string {
 	return file
 }
 
-// SIGKILL of dev and its engine in the middle of a replay, again and again;
-// then a restart and the same replay once more: the tables equal those of an
+// killRig is what the kills are compared with: a file, and the tables of an
+// installation that took it and to which nothing ever happened.
+type killRig struct {
+	replay []string // the command line, without --wait
+	stored int64
+	want   map[string]string
+}
+
+func newKillRig(t *testing.T) *killRig {
+	t.Helper()
+	calm := startDev(t, t.TempDir())
+	file := generated(t, calm, 20_000)
+	// A name of our own instead of the generator's networks, with one id space.
+	r := &killRig{replay: []string{"replay", file, "--network", "net", "--source", "test"}}
+	calm.run(0, r.with("--wait")...)
+	r.want = calm.tables("net")
+	calm.run(0, r.with("--wait")...)
+	r.check(calm, "a second replay")
+	r.stored = calm.number("SELECT count() FROM daybook.events")
+	calm.stop()
+	return r
+}
+
+func (r *killRig) with(flags ...string) []string { return append(slices.Clone(r.replay), flags...) }
+
+func (r *killRig) check(d *instance, after string) {
+	d.t.Helper()
+	if diff := cmp.Diff(r.want, d.tables("net")); diff != "" {
+		d.t.Errorf("tables after %s (-undisturbed +got):\n%s", after, diff)
+	}
+}
+
+// Whatever is killed in the middle of a replay, and however often: after a
+// restart and the same replay once more the tables equal those of an
 // installation that nothing ever happened to (P2, P4, P5).
 func TestKill_LeavesTheTablesOfAnUndisturbedRun(t *testing.T) {
-	const events = 20_000
-	calm := startDev(t, t.TempDir())
-	file := generated(t, calm, events)
-	// A name of our own instead of the generator's networks, with one id space.
-	replay := []string{"replay", file, "--network", "net", "--source", "test"}
-	calm.run(0, append(replay, "--wait")...)
-	want := calm.tables("net")
-	calm.run(0, append(replay, "--wait")...)
-	if diff := cmp.Diff(want, calm.tables("net")); diff != "" {
-		t.Errorf("tables after a second replay (-once +twice):\n%s", diff)
-	}
-	stored := calm.number("SELECT count() FROM daybook.events")
-	calm.stop()
+	rig := newKillRig(t)
 
-	data := t.TempDir()
-	for _, part := range []int64{1, 2, 3} {
+	t.Run("dev and its engine, three times", func(t *testing.T) {
+		data := t.TempDir()
+		for part := range int64(3) {
+			killDuringReplay(startDev(t, data), rig.stored*(part+1)/5, rig.with("--rate", "8000")...)
+		}
 		d := startDev(t, data)
-		killDuringReplay(d, stored*part/5, append(replay, "--rate", "8000")...)
-	}
-	d := startDev(t, data)
-	d.run(0, append(replay, "--wait")...)
-	if diff := cmp.Diff(want, d.tables("net")); diff != "" {
-		t.Errorf("tables after three kills (-undisturbed +killed):\n%s", diff)
-	}
-	d.stop()
+		d.run(0, rig.with("--wait")...)
+		rig.check(d, "three kills")
+		d.stop()
+		// What was there before a clean stop is there after it.
+		again := startDev(t, data)
+		rig.check(again, "a restart")
+		again.stop()
+	})
 
-	// What was there before a clean stop is there after it.
-	again := startDev(t, data)
-	if diff := cmp.Diff(want, again.tables("net")); diff != "" {
-		t.Errorf("tables after a restart (-before +after):\n%s", diff)
-	}
-	again.stop()
+	// Its partitions go to the other one, which resumes from its checkpoints.
+	t.Run("one of two workers", func(t *testing.T) {
+		d := startDev(t, t.TempDir())
+		second := d.startWorker()
+		d.await("the second worker to own partitions", func() bool {
+			return d.number("SELECT uniqExact(worker) FROM daybook.partitions WHERE NOT released") == 2
+		})
+		killDuring(d, func() { _ = second.Process.Kill() }, rig.stored/3, rig.with("--rate", "8000")...)
+		d.run(0, rig.with("--wait")...)
+		rig.check(d, "the kill of one of two workers")
+		d.stop()
+	})
 }

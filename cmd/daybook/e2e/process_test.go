@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -262,4 +263,39 @@ func (d *instance) run(want int, args ...string) string {
 		d.t.Fatalf("daybook %s: exit status %d, want %d\n%s\n%s", strings.Join(args, " "), got, want, &stdout, &stderr)
 	}
 	return stdout.String()
+}
+
+// startWorker starts `daybook worker` as a second member of dev's group, with
+// its settings from the environment as a container has them.
+func (d *instance) startWorker() *exec.Cmd {
+	d.t.Helper()
+	dsn, err := url.Parse(d.ClickHouse)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	dsn.User, dsn.Path = url.UserPassword(d.User, d.Password), "/daybook"
+	path, _ := binary() // built by startDev
+	worker := exec.Command(path, "worker", "--data", d.t.TempDir())
+	worker.Env = environment(
+		"DAYBOOK_KAFKA_BROKERS="+strings.Join(d.Kafka, ","),
+		"DAYBOOK_CLICKHOUSE_DSN="+dsn.String(),
+		"DAYBOOK_INSTALLATION_KEY_FILE="+filepath.Join(d.data, "installation.key"),
+	)
+	log, err := os.Create(filepath.Join(d.t.TempDir(), "worker.log"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	worker.Stdout, worker.Stderr = log, log
+	if err := worker.Start(); err != nil {
+		d.t.Fatalf("start daybook worker: %v", err)
+	}
+	d.t.Cleanup(func() {
+		_ = worker.Process.Kill()
+		_ = worker.Wait()
+		_ = log.Close()
+		if text, err := os.ReadFile(log.Name()); d.t.Failed() && err == nil {
+			d.t.Logf("daybook worker wrote:\n%s", text)
+		}
+	})
+	return worker
 }
