@@ -104,6 +104,9 @@ type fetched struct {
 func (p *partition) fetch(ctx context.Context, pos int64, out chan<- fetched) {
 	for {
 		c, err := p.log.Fetch(ctx, p.id, pos)
+		if err == nil {
+			pos = c.Next // before the chunk is handed over: its owner may release it at once
+		}
 		select {
 		case out <- fetched{c, err}:
 		case <-ctx.Done():
@@ -111,9 +114,6 @@ func (p *partition) fetch(ctx context.Context, pos int64, out chan<- fetched) {
 		}
 		if err != nil && !errors.Is(err, source.ErrTransient) {
 			return
-		}
-		if err == nil {
-			pos = c.Next
 		}
 	}
 }
