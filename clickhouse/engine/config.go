@@ -20,7 +20,7 @@ type Config struct {
 	ReaderPassword string // of user "reader", role reader; "" = no such account
 
 	MemoryBytes     int64         // cap of the engine's own memory; default 1 GiB
-	MaxConnections  int           // statements that run at once; default 16
+	MaxConnections  int           // statements that run at once, of which readers have half; default 16
 	MaxQueued       int           // statements that wait for a turn; default 64
 	QueueTimeout    time.Duration // how long they wait; default 30 s
 	MaxSessions     int           // pinned sessions; default 32

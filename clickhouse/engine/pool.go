@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -23,6 +24,7 @@ const (
 type pool struct {
 	open     func(role) (*conn, error)
 	turns    chan struct{} // one token a running statement; capacity MaxConnections
+	readers  chan struct{} // one more a reader's; capacity half of that
 	queued   atomic.Int64
 	maxQueue int64
 	wait     time.Duration
@@ -34,35 +36,57 @@ type pool struct {
 
 func newPool(c Config, open func(role) (*conn, error)) *pool {
 	return &pool{
-		open: open, turns: make(chan struct{}, c.MaxConnections),
+		open: open, turns: make(chan struct{}, c.MaxConnections), readers: make(chan struct{}, max(1, c.MaxConnections/2)),
 		maxQueue: int64(c.MaxQueued), wait: c.QueueTimeout, idle: map[role][]*conn{},
 	}
 }
 
 // turn waits for the right to run a statement. The caller gives it back by
-// calling free.
-func (p *pool) turn(ctx context.Context) (free func(), err error) {
-	free = func() { <-p.turns }
+// calling free. Readers need a reader's turn first: people with slow questions
+// must not keep the product from writing.
+func (p *pool) turn(ctx context.Context, r role) (free func(), err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, p.wait, errNoTurn)
+	defer cancel()
+	if r != roleReader {
+		if err := p.take(ctx, p.turns); err != nil {
+			return nil, err
+		}
+		return func() { <-p.turns }, nil
+	}
+	if err := p.take(ctx, p.readers); err != nil {
+		return nil, err
+	}
+	if err := p.take(ctx, p.turns); err != nil {
+		<-p.readers
+		return nil, err
+	}
+	return func() { <-p.turns; <-p.readers }, nil
+}
+
+// errNoTurn ends a wait that took too long.
+var errNoTurn = errors.New("no turn came in time")
+
+// take takes a token, at once or from the queue.
+func (p *pool) take(ctx context.Context, turns chan struct{}) error {
 	select {
-	case p.turns <- struct{}{}:
-		return free, nil
+	case turns <- struct{}{}:
+		return nil
 	default:
 	}
 	if p.queued.Add(1) > p.maxQueue {
 		p.queued.Add(-1)
-		return nil, tooMany("the queue is full")
+		return tooMany("the queue is full")
 	}
 	defer p.queued.Add(-1)
-	timer := time.NewTimer(p.wait)
-	defer timer.Stop()
 	select {
-	case p.turns <- struct{}{}:
-		return free, nil
+	case turns <- struct{}{}:
+		return nil
 	case <-ctx.Done():
-		return nil, &Error{Code: codeQueryCancelled, Text: "the client went away before its turn. (QUERY_WAS_CANCELLED)"}
-	case <-timer.C:
-		return nil, tooMany("no turn came within " + p.wait.String())
 	}
+	if errors.Is(context.Cause(ctx), errNoTurn) {
+		return tooMany(errNoTurn.Error())
+	}
+	return &Error{Code: codeQueryCancelled, Text: "the client went away before its turn. (QUERY_WAS_CANCELLED)"}
 }
 
 func tooMany(why string) error {

@@ -110,7 +110,7 @@ type lease struct {
 
 // lease waits for a turn, then takes a connection of the session or the pool.
 func (d *door) lease(ctx context.Context, req *request) (*lease, error) {
-	free, err := d.pool.turn(ctx)
+	free, err := d.pool.turn(ctx, req.account.role)
 	if err != nil {
 		return nil, err
 	}

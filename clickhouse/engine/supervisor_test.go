@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -154,5 +156,58 @@ func TestSupervisor_BoundsWhatRunsAtOnce(t *testing.T) {
 	_ = r.Body.Close()
 	for a.status != 200 { // until the cancelled one gave its turn back
 		a = ask(t, dsn, "", "SELECT 1")
+	}
+}
+
+func TestSupervisor_LeavesTurnsToTheProduct(t *testing.T) {
+	sup := enginetest.StartOwn(t, engine.Config{MaxConnections: 2, MaxQueued: 1, QueueTimeout: 50 * time.Millisecond})
+	reader := sup.DSN(engine.UserReader)
+	r := request(t.Context(), t, reader, "", strings.NewReader("SELECT number FROM system.numbers FORMAT CSV"))
+	if a := ask(t, reader, "", "SELECT 1"); a.status != 503 {
+		t.Errorf("a second reader: %d %s", a.status, a.body)
+	}
+	if got := good(t, sup.DSN(engine.UserApp), "SELECT 1"); got != "1\n" {
+		t.Error(got)
+	}
+	_ = r.Body.Close()
+}
+
+// What was acknowledged is there after a SIGKILL in the middle of writing.
+func TestSupervisor_LosesNoAcknowledgedRowToAKill(t *testing.T) {
+	sup := enginetest.StartOwn(t, engine.Config{})
+	dsn := sup.DSN(engine.UserApp)
+	good(t, dsn, "CREATE TABLE t (w UInt8, i UInt64, s String) ENGINE = ReplacingMergeTree ORDER BY (w, i)")
+	const writers, rows = 3, 1000
+	var acknowledged [writers]atomic.Int64
+	var group sync.WaitGroup
+	enough := make(chan struct{})
+	for w := range writers {
+		group.Go(func() {
+			for i := 0; ; i++ {
+				sql := fmt.Sprintf("INSERT INTO t SELECT %d, %d + number, toString(number) FROM numbers(%d)", w, i*rows, rows)
+				if a, err := tryAsk(dsn, "", strings.NewReader(sql)); err != nil || a.status != 200 {
+					return
+				}
+				if acknowledged[w].Add(1) == 10 && w == 0 {
+					close(enough)
+				}
+			}
+		})
+	}
+	<-enough
+	if err := syscall.Kill(sup.PID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	group.Wait()
+	for sup.Restarts() == 0 {
+		if err := sup.WaitReady(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for w := range writers {
+		want := acknowledged[w].Load() * rows
+		if got := good(t, dsn, fmt.Sprintf("SELECT uniqExact(i) >= %d FROM t WHERE w = %d AND i < %d", want, w, want)); got != "1\n" {
+			t.Errorf("writer %d: acknowledged rows are missing", w)
+		}
 	}
 }
