@@ -45,7 +45,7 @@ type Broker struct {
 
 	// Owned by the goroutine of watchDisk.
 	last      Disk
-	compacted int64 // bytes of the compacted topics after they were compacted
+	compacted int64 // bytes of the compacted topics after they were compacted; -1 before the first look
 	gate      *gate // not nil while events are refused
 }
 
@@ -59,7 +59,7 @@ func Start(ctx context.Context, cfg Config) (*Broker, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make broker folder: %w", err)
 	}
-	b := &Broker{cfg: cfg}
+	b := &Broker{cfg: cfg, compacted: -1}
 	cluster, err := kfake.NewCluster(b.options(ctx)...)
 	if err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {
@@ -107,6 +107,7 @@ func (b *Broker) options(ctx context.Context) []kfake.Opt {
 			"log.segment.bytes":         strconv.FormatInt(b.segmentBytes(), 10),
 			"log.retention.ms":          "-1", // see retention.go; kfake applies it to compacted topics, too
 			"log.retention.bytes":       "-1",
+			"log.cleaner.backoff.ms":    strconv.FormatInt((365 * 24 * time.Hour).Milliseconds(), 10), // compact decides
 		}),
 		kfake.ListenFn(func(network, _ string) (net.Listener, error) {
 			var listen net.ListenConfig

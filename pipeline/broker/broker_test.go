@@ -351,8 +351,8 @@ func TestBroker_KeepsOffsetsWhenKilledAfterRemoving(t *testing.T) {
 	}
 }
 
-// TestBroker_CompactsCheckpointsSoon: kfake would do it every hour.
-func TestBroker_CompactsCheckpointsSoon(t *testing.T) {
+// TestBroker_DroppedCheckpointsLeaveTheDisk: kfake would compact every hour.
+func TestBroker_DroppedCheckpointsLeaveTheDisk(t *testing.T) {
 	disks, onDisk := watch()
 	b := start(t, broker.Config{Dir: t.TempDir(), CheckEvery: time.Millisecond, OnDisk: onDisk})
 	defer b.Close()
@@ -362,6 +362,9 @@ func TestBroker_CompactsCheckpointsSoon(t *testing.T) {
 	}
 	snapshot := bytes.Repeat([]byte("0123456789abcdef"), 5<<20/16)
 	var pointers []source.Pointer
+	if _, err := c.WriteCheckpoint(t.Context(), 0, 0, snapshot); err != nil { // by a worker that was killed
+		t.Fatal(err)
+	}
 	for i := range 12 { // 60 MB
 		p, err := c.WriteCheckpoint(t.Context(), 0, int64(i), snapshot)
 		if err != nil {
@@ -374,7 +377,7 @@ func TestBroker_CompactsCheckpointsSoon(t *testing.T) {
 			pointers = pointers[1:]
 		}
 	}
-	until(t, disks, "compaction", func(d broker.Disk) bool { return d.UsedBytes < 45<<20 })
+	until(t, disks, "at most five checkpoints", func(d broker.Disk) bool { return d.UsedBytes < 30<<20 })
 	for _, p := range pointers {
 		if got, err := c.ReadCheckpoint(t.Context(), 0, p); err != nil || !bytes.Equal(got, snapshot) {
 			t.Fatalf("checkpoint %s: %d bytes, %v", p.ID, len(got), err)
@@ -398,4 +401,27 @@ func folder(t *testing.T, dir string) (total int64) {
 		t.Fatal(err)
 	}
 	return total
+}
+
+// TestBroker_CompactsSettingsThatGrow: they are never cut.
+func TestBroker_CompactsSettingsThatGrow(t *testing.T) {
+	disks, onDisk := watch()
+	b := start(t, broker.Config{Dir: t.TempDir(), CheckEvery: time.Millisecond, OnDisk: onDisk})
+	defer b.Close()
+	c := client(t, b.Addrs()[0])
+	if err := c.EnsureTopics(t.Context(), source.TopicsConfig{Partitions: 1}); err != nil {
+		t.Fatal(err)
+	}
+	var last int64
+	for range 50 {
+		var err error
+		if last, err = c.PutSetting(t.Context(), "n", bytes.Repeat([]byte("x"), 900_000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, disks, "compaction", func(d broker.Disk) bool { return d.UsedBytes < 20<<20 })
+	settings, err := c.Settings(t.Context())
+	if err != nil || len(settings) != 1 || settings[0].Position != last {
+		t.Fatalf("%d settings, %v", len(settings), err)
+	}
 }

@@ -167,20 +167,42 @@ func (c *Client) Checkpoints(ctx context.Context, partition int32) ([]Pointer, e
 	return pointers, nil
 }
 
-// DropCheckpoints deletes checkpoints by tombstones, the last record first: a
-// half-dropped one is never listed. Compaction gives the space back.
+// DropCheckpoints deletes checkpoints, and everything that lies before them in
+// the partition: what is to be kept must be newer. So what a killed worker left
+// behind goes, too, which no tombstone would ever name. Tombstones are written
+// for what is not cut off, the last record first: a half-dropped checkpoint is
+// never listed.
 func (c *Client) DropCheckpoints(ctx context.Context, partition int32, pointers []Pointer) error {
-	for _, p := range pointers {
-		e := c.encoder()
-		e.add(&Outgoing{Key: p.key(endKey)}, nowMs())
-		for i := range p.Chunks {
-			e.add(&Outgoing{Key: p.key(strconv.Itoa(i))}, nowMs())
+	if len(pointers) == 0 {
+		return nil
+	}
+	newest := slices.MaxFunc(pointers, func(a, b Pointer) int { return cmp.Compare(a.TopicOffset, b.TopicOffset) })
+	cut := true
+	if err := c.deleteRecords(ctx, c.cfg.CheckpointsTopic, partition, newest.TopicOffset); err != nil {
+		if ctx.Err() != nil {
+			return err
 		}
-		_, err := c.send(ctx, c.cfg.CheckpointsTopic, partition, e, CompressionNone)
-		c.encoded.Put(e)
-		if err != nil {
+		cut = false // a topic that somebody made may allow tombstones only
+	}
+	for _, p := range pointers {
+		if cut && p != newest {
+			continue
+		}
+		if err := c.bury(ctx, partition, p); err != nil {
 			return fmt.Errorf("drop checkpoint %s: %w", p.ID, err)
 		}
 	}
 	return nil
+}
+
+// bury writes the tombstones of a checkpoint, all in one batch.
+func (c *Client) bury(ctx context.Context, partition int32, p Pointer) error {
+	e := c.encoder()
+	defer c.encoded.Put(e)
+	e.add(&Outgoing{Key: p.key(endKey)}, nowMs())
+	for i := range p.Chunks {
+		e.add(&Outgoing{Key: p.key(strconv.Itoa(i))}, nowMs())
+	}
+	_, err := c.send(ctx, c.cfg.CheckpointsTopic, partition, e, CompressionNone)
+	return err
 }

@@ -87,11 +87,14 @@ func compactedTopic(cfg TopicsConfig) map[string]string {
 	return withMinInSync(map[string]string{"cleanup.policy": "compact", "retention.ms": "-1"}, cfg)
 }
 
-// checkpointsTopic has small segments, because Apache Kafka never compacts the
-// one that is being written: 1 GB by default, for each partition.
+// checkpointsTopic is cut from the left (DropCheckpoints), which "compact" alone
+// does not allow, and has small segments, because only whole ones leave the disk:
+// 1 GB by default, for each partition.
 func checkpointsTopic(cfg TopicsConfig) map[string]string {
 	config := compactedTopic(cfg)
-	config["segment.bytes"] = strconv.Itoa(64 << 20)
+	config["cleanup.policy"] = "compact,delete"
+	config["retention.bytes"] = "-1"
+	config["segment.bytes"] = strconv.Itoa(8 << 20)
 	return config
 }
 
