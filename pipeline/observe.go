@@ -24,8 +24,14 @@ func (p *partition) observe() {
 		}
 		greatest = max(greatest, n.greatest)
 	}
-	if !p.caughtUp.IsZero() && p.rest == nil {
-		status.CaughtUpMs = p.caughtUp.UnixMilli()
+	switch {
+	case p.caughtUp.IsZero() || p.rest != nil:
+		p.complete = time.Time{}
+	case p.published == s.pos:
+		p.complete = p.caughtUp
+	} // else rows of open sessions are held back: what was complete then is complete still
+	if !p.complete.IsZero() {
+		status.CaughtUpMs = p.complete.UnixMilli()
 	}
 	p.status.Store(status)
 	p.metrics.lagRecords.WithLabelValues(id).Set(float64(status.LogEnd - s.pos))

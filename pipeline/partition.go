@@ -36,6 +36,7 @@ type partition struct {
 	ambiguous bool             // a commit of this generation may or may not have been applied
 	lastCheck time.Time        // of the last checkpoint
 	caughtUp  time.Time        // last fetch that found the end; zero while behind
+	complete  time.Time        // caughtUp when every changed session was last written; zero while behind
 	logEnd    int64
 	lastRead  int64 // last record's timestamp, ms
 	published int64 // every changed session is written up to here
