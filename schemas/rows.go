@@ -225,7 +225,7 @@ type PartitionStatus struct {
 	Published    int64 // every changed session is written up to here
 	Committed    int64 // checkpoint committed
 	LogEnd       int64 // last stable offset at the last fetch
-	CaughtUpMs   int64 // wall clock of the last fetch that was empty at the end; 0 if behind
+	CaughtUpMs   int64 // wall clock up to which everything that was received is visible, while the log is read to its end; 0 if behind
 	CheckpointMs int64 // wall clock of the last checkpoint
 	OpenSessions int64
 	HorizonMs    map[string]int64 // by network: B
