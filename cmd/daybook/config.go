@@ -25,7 +25,7 @@ type config struct {
 	KafkaSASL          string   `env:"KAFKA_SASL" envDefault:"none" help:"none, plain, scram-sha-256 or scram-sha-512"`
 	KafkaUser          string   `env:"KAFKA_USER" help:"SASL user"`
 	KafkaPassword      secret   `env:"KAFKA_PASSWORD" help:"SASL password"`
-	KafkaPartitions    int      `env:"KAFKA_PARTITIONS" envDefault:"12" help:"partitions of daybook.events when it is made; if set, one that exists must have as many"`
+	KafkaPartitions    int      `env:"KAFKA_PARTITIONS" envDefault:"4" help:"partitions of daybook.events when it is made; if set, one that exists must have as many"`
 	KafkaReplication   int      `env:"KAFKA_REPLICATION" envDefault:"1" help:"replication factor of the topics when they are made"`
 	KafkaRetentionByte int64    `env:"KAFKA_RETENTION_BYTES" envDefault:"0" help:"retention.bytes of a partition of daybook.events when it is made; 0: the embedded broker's disk budget, else unlimited"`
 

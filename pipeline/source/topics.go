@@ -12,7 +12,7 @@ import (
 
 // TopicsConfig says how the topics are made if they do not exist.
 type TopicsConfig struct {
-	Partitions        int           // of events and checkpoints; 12 if 0
+	Partitions        int           // of events and checkpoints; 4 if 0
 	ReplicationFactor int           // 1 if 0; use 3 in a cluster
 	MinInSync         int           // min.insync.replicas; 1 if 0, 2 with three replicas
 	Retention         time.Duration // of events; 0: for ever
@@ -20,7 +20,7 @@ type TopicsConfig struct {
 }
 
 // defaultPartitions is what one machine gets: several workers may share it.
-const defaultPartitions = 12
+const defaultPartitions = 4
 
 // EnsureTopics makes the events, settings and checkpoints topics, or finds
 // them. It changes nothing about one that exists. Errors: ErrPartitionCount if
