@@ -149,9 +149,9 @@ func TestCompose_SecretsComeFromTheEnvironment(t *testing.T) {
 }
 
 // An unpinned image is another program tomorrow. A tag like 4 or latest moves;
-// a whole version does not.
+// a whole version does not; of Debian a point release is whole.
 func TestCompose_ImagesArePinned(t *testing.T) {
-	version := regexp.MustCompile(`:\d+\.\d+\.\d+(\.\d+)?$`)
+	version := regexp.MustCompile(`(:\d+\.\d+\.\d+(\.\d+)?(-[a-z]+)?|^debian:\d+\.\d+-slim)$`)
 	for name, service := range loadCompose(t).Services {
 		if service.Build == nil && !version.MatchString(service.Image) {
 			t.Errorf("%s: image %q is not pinned to a whole version", name, service.Image)
@@ -164,6 +164,9 @@ func TestCompose_ImagesArePinned(t *testing.T) {
 	from := regexp.MustCompile(`(?m)^FROM (\S+)`).FindAllStringSubmatch(string(dockerfile), -1)
 	if len(from) != 2 {
 		t.Fatalf("Dockerfile: %d stages, want 2", len(from))
+	}
+	if strings.Contains(from[1][1], "alpine") || strings.Contains(from[1][1], "scratch") || strings.Contains(from[1][1], "static") {
+		t.Errorf("Dockerfile: image %q has no glibc, which the binary is linked against", from[1][1])
 	}
 	for _, match := range from {
 		if !version.MatchString(match[1]) {
