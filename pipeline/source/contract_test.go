@@ -110,7 +110,7 @@ func TestClient_FetchesWhatKafkaGoWroteInEveryCodec(t *testing.T) {
 			}
 			w := &kafka.Writer{
 				Addr: kafka.TCP(brokers...), Topic: topic, RequiredAcks: kafka.RequireAll, BatchSize: 300,
-				BatchTimeout: 5 * time.Millisecond, Compression: kafka.Compression(codec), Transport: &kafka.Transport{MetadataTTL: 100 * time.Millisecond},
+				BatchTimeout: 5 * time.Millisecond, Compression: kafka.Compression(codec), Transport: new(kafka.Transport),
 			}
 			messages := make([]kafka.Message, count)
 			for i := range messages {
