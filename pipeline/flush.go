@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"maps"
 	"slices"
 
 	"daybook/pipeline/sessionize"
@@ -56,9 +57,7 @@ func (s *state) takeFlush(topic string, now int64, force bool) *schemas.Flush {
 // the flush is written.
 func clone(m map[string]uint32) map[string]uint32 {
 	c := make(map[string]uint32, len(m))
-	for k, v := range m {
-		c[k] = v
-	}
+	maps.Copy(c, m)
 	return c
 }
 

@@ -6,6 +6,7 @@ import (
 	"math/rand"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -129,13 +130,13 @@ func (t *tables) writeRows(f *schemas.Flush, keep func(id string) bool) {
 		}
 	}
 	for _, l := range f.Ledger {
-		if id := fmt.Sprint(l.Block); keep("ledger" + id) {
+		if id := strconv.FormatInt(l.Block, 10); keep("ledger" + id) {
 			t.put("ledger", t.ledger, id, f.Next, ledgerText(&l))
 		}
 	}
 	for _, p := range f.Progress {
 		if keep("progress" + p.Network) {
-			t.put("progress", t.progress, p.Network, f.Next, fmt.Sprint(p.WatermarkMs))
+			t.put("progress", t.progress, p.Network, f.Next, strconv.FormatInt(p.WatermarkMs, 10))
 		}
 	}
 }
@@ -288,10 +289,10 @@ func reference(log []record, block int64) *tables {
 		}
 	}
 	for _, l := range ledger {
-		t.put("ledger", t.ledger, fmt.Sprint(l.Block), 0, ledgerText(l))
+		t.put("ledger", t.ledger, strconv.FormatInt(l.Block, 10), 0, ledgerText(l))
 	}
 	for n, g := range greatest {
-		t.put("progress", t.progress, n, 0, fmt.Sprint(g))
+		t.put("progress", t.progress, n, 0, strconv.FormatInt(g, 10))
 	}
 	for _, es := range keys {
 		for _, s := range naiveSessions(es) {
@@ -337,7 +338,8 @@ func naiveSessions(es []schemas.EventRow) []schemas.SessionRow {
 	}
 	var out []schemas.SessionRow
 	for i := 0; i < n; {
-		j, end := i, schemas.EndInactivity
+		j := i
+		var end schemas.EndReason
 		for ; ; j++ {
 			if end = cut[j]; end != 0 || j+1 == n {
 				break

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand"
+	"slices"
 	"strings"
 
 	"daybook/schemas"
@@ -98,8 +99,8 @@ func (g *logMaker) controlRecord() {
 	case 3:
 		g.set(net, func(c *schemas.Control) { c.Zone = []string{"", "UTC", "east", "west"}[r.Intn(4)] })
 	case 4: // an old setting once more: it must not apply
-		for i := len(g.log) - 1; i >= 0; i-- {
-			if c := g.log[i].control; c != nil && r.Intn(2) == 0 {
+		for _, old := range slices.Backward(g.log) {
+			if c := old.control; c != nil && r.Intn(2) == 0 {
 				g.log = append(g.log, record{offset: int64(len(g.log)), control: c})
 				return
 			}

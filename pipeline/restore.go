@@ -64,7 +64,7 @@ func (p *partition) restore(ctx context.Context, committed source.Committed) (*r
 	if err != nil {
 		return nil, fmt.Errorf("read stored state of partition %d: %w", p.id, err)
 	}
-	p.logger.Info("cold start", slog.Int64("offset", pos), slog.Int("networks", len(stored.Networks)))
+	p.logger.InfoContext(ctx, "cold start", slog.Int64("offset", pos), slog.Int("networks", len(stored.Networks)))
 	return &restored{state: coldStart(p.rules, p.cfg.Epoch, p.id, p.cfg.Partitions, pos, stored), kept: pointers}, nil
 }
 
@@ -81,7 +81,7 @@ func (p *partition) snapshot(ctx context.Context, pointer source.Pointer) *resto
 			err = errors.New("it is of another topic, partition or position")
 		}
 	}
-	p.logger.Warn("checkpoint not usable", slog.String("checkpoint", pointer.ID), slog.String("error", err.Error()))
+	p.logger.WarnContext(ctx, "checkpoint not usable", slog.String("checkpoint", pointer.ID), slog.String("error", err.Error()))
 	p.metrics.checkpointsRefused.Inc()
 	return nil
 }

@@ -43,7 +43,7 @@ func New(cfg Config, client *source.Client, store Store) *Worker {
 // hand and leaves the group. It returns an error only if it cannot go on: the
 // group cannot be joined, or the topic has other partitions than its epoch.
 func (w *Worker) Run(ctx context.Context, group source.GroupConfig) error {
-	g, err := w.client.NewGroup(group)
+	g, err := w.client.NewGroup(group) //nolint:contextcheck // joins at the first Next, which takes it
 	if err != nil {
 		return fmt.Errorf("join group: %w", err)
 	}
@@ -71,7 +71,7 @@ func (w *Worker) generations(ctx context.Context, g *source.Group) error {
 		gen, err := g.Next(ctx)
 		if err != nil {
 			if ctx.Err() != nil || errors.Is(err, source.ErrClosed) {
-				return nil
+				return nil //nolint:nilerr // told to end
 			}
 			return fmt.Errorf("join generation: %w", err)
 		}
@@ -116,16 +116,16 @@ func (w *Worker) partition(ctx context.Context, gen *source.Generation, id int32
 		case err == nil:
 			continue
 		case errors.As(err, &halt):
-			w.cfg.Logger.Error("partition halted", slog.Int("partition", int(id)), slog.String("why", halt.Why), slog.String("remedy", halt.Remedy))
+			w.cfg.Logger.ErrorContext(ctx, "partition halted", slog.Int("partition", int(id)), slog.String("why", halt.Why), slog.String("remedy", halt.Remedy))
 			w.metrics.halted.WithLabelValues(label(id)).Set(1)
 			w.halt(id, err)
 			<-ctx.Done()
 			w.halt(id, nil)
 		case errors.Is(err, source.ErrFenced):
-			w.cfg.Logger.Warn("partition is another's now", slog.Int("partition", int(id)))
+			w.cfg.Logger.WarnContext(ctx, "partition is another's now", slog.Int("partition", int(id)))
 			<-ctx.Done()
 		case ctx.Err() == nil:
-			w.cfg.Logger.Error("partition failed, restoring it", slog.Int("partition", int(id)), slog.String("error", err.Error()))
+			w.cfg.Logger.ErrorContext(ctx, "partition failed, restoring it", slog.Int("partition", int(id)), slog.String("error", err.Error()))
 			w.halt(id, err)
 			select {
 			case <-time.After(restartAfter):
@@ -251,7 +251,7 @@ func (w *Worker) reportOnce(ctx context.Context, last map[int32]schemas.Partitio
 		return
 	}
 	if err := w.store.Report(ctx, out); err != nil {
-		w.cfg.Logger.Warn("report failed", slog.String("error", err.Error()))
+		w.cfg.Logger.WarnContext(ctx, "report failed", slog.String("error", err.Error()))
 		return
 	}
 	for _, s := range out {

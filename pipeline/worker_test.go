@@ -113,6 +113,7 @@ type rig struct {
 var rigKey = []byte("installation key of the test")
 
 func newRig(t *testing.T, partitions int32) *rig {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	t.Cleanup(cancel)
 	r := &rig{tb: t, ctx: ctx, brokers: brokertest.Start(t), store: newMemory(), partitions: partitions, produced: map[int32]int64{}}

@@ -205,5 +205,6 @@ func (k *Key) FirstChainEnd(r Rules) int64 {
 // StoredEvent is an event read back, with the id that orders it.
 type StoredEvent struct {
 	Event
+
 	ID string
 }
