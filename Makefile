@@ -71,6 +71,7 @@ test: need-go engine npm-tests ## run the whole suite (at most 10 minutes on two
 # REQUIRE_CHROMIUM set (.ci/run) a missing browser is a failure.
 .PHONY: browser-note
 browser-note:
+	@:
 ifeq ($(CHROMIUM),)
 	@echo "browser tests not run: chromium missing"
 	@echo "  remedy: install chromium (Debian: apt-get install chromium) and run make test again"
