@@ -15,6 +15,15 @@ import (
 // overtook can set the offset back within one generation.
 const keptCheckpoints = 3
 
+// keptAmbiguous is how many may pile up while a commit with an unknown answer
+// keeps all of them: a generation can last for weeks. Ending it makes the
+// broker refuse that commit for good. 30 s apart, they are ten minutes.
+const keptAmbiguous = 20
+
+// checkpointShare keeps the time that checkpoints take below a tenth, however
+// large the state has grown and however fast records come. Not measured.
+const checkpointShare = 10
+
 // checkpointDue says whether a checkpoint belongs to this turn: some time
 // after the last one, or when a burst has been read to its end, so that every
 // session shows its last state at once and a restart has nothing to repeat.
@@ -24,6 +33,9 @@ func (p *partition) checkpointDue() bool {
 		return false
 	}
 	age := p.cfg.Now().Sub(p.lastCheck)
+	if age < checkpointShare*p.checkTook {
+		return false
+	}
 	idle := !p.caughtUp.IsZero() && p.rest == nil
 	return age >= p.cfg.CheckpointEvery || idle && (since >= p.cfg.CheckpointIdle || age >= time.Duration(p.rules.Rewrite)*time.Millisecond)
 }
@@ -46,14 +58,21 @@ func (p *partition) checkpoint(ctx context.Context) error {
 		p.ambiguous = true
 		return p.uncommitted(ctx, err)
 	}
-	p.pointer, p.lastCheck = pointer, begin
-	p.metrics.checkpoint(p.id, len(packed), p.cfg.Now().Sub(begin))
-	if p.ambiguous || len(p.kept) <= keptCheckpoints {
-		return nil // a commit that may still be applied needs its snapshot
+	p.pointer, p.lastCheck, p.checkTook = pointer, begin, p.cfg.Now().Sub(begin)
+	p.metrics.checkpoint(p.id, len(packed), p.checkTook)
+	if p.ambiguous { // a commit that may still be applied needs its snapshot
+		if len(p.kept) > keptAmbiguous {
+			p.logger.WarnContext(ctx, "a commit's answer was lost: the group is joined anew, so that old checkpoints can go", slog.Int("checkpoints", len(p.kept)))
+			p.group.End()
+		}
+		return nil
+	}
+	if len(p.kept) <= keptCheckpoints {
+		return nil
 	}
 	old := p.kept[keptCheckpoints:]
 	if err := p.log.DropCheckpoints(ctx, p.id, old); err != nil {
-		p.logger.Warn("old checkpoints stay", slog.String("error", err.Error()))
+		p.logger.WarnContext(ctx, "old checkpoints stay", slog.String("error", err.Error()))
 		return nil
 	}
 	p.kept = p.kept[:keptCheckpoints]
@@ -67,7 +86,7 @@ func (p *partition) uncommitted(ctx context.Context, err error) error {
 		return fmt.Errorf("checkpoint partition %d: %w", p.id, err)
 	}
 	p.lastCheck = p.cfg.Now() // try again in due time
-	p.logger.Warn("checkpoint failed", slog.String("error", err.Error()))
+	p.logger.WarnContext(ctx, "checkpoint failed", slog.String("error", err.Error()))
 	return nil
 }
 
@@ -78,26 +97,25 @@ const topUpEvery = time.Minute
 
 // topUp appends the control records that the partition lacks. It can only be
 // told at the end of the log: what is missing in the state may come.
-func (p *partition) topUp(ctx context.Context) error {
+func (p *partition) topUp(ctx context.Context) {
 	now := p.cfg.Now()
 	if p.caughtUp.IsZero() || now.Sub(p.lastTopUp) < topUpEvery {
-		return nil
+		return
 	}
 	p.lastTopUp = now
 	settings, err := p.log.Settings(ctx)
 	if err != nil {
-		p.logger.Warn("settings cannot be read", slog.String("error", err.Error()))
-		return nil
+		p.logger.WarnContext(ctx, "settings cannot be read", slog.String("error", err.Error()))
+		return
 	}
 	for _, s := range settings {
 		if n := p.state.networks[s.Network]; n != nil && n.control.Position >= s.Position {
 			continue
 		}
 		if err := p.appendControl(ctx, s); err != nil {
-			p.logger.Warn("setting cannot be added to the partition", slog.String("network", s.Network), slog.String("error", err.Error()))
+			p.logger.WarnContext(ctx, "setting cannot be added to the partition", slog.String("network", s.Network), slog.String("error", err.Error()))
 		}
 	}
-	return nil
 }
 
 func (p *partition) appendControl(ctx context.Context, s source.Setting) error {

@@ -35,4 +35,6 @@ type Log interface {
 // committer fences: *source.Generation has it.
 type committer interface {
 	Commit(ctx context.Context, partition int32, offset int64, metadata string) error
+	// End gives the generation up: what was sent under it is refused from then on.
+	End()
 }

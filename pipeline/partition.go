@@ -35,7 +35,8 @@ type partition struct {
 	kept      []source.Pointer // checkpoints that exist, newest first
 	ambiguous bool             // a commit of this generation may or may not have been applied
 	lastCheck time.Time        // of the last checkpoint
-	caughtUp  time.Time        // last fetch that found the end; zero while behind
+	checkTook time.Duration    // the last checkpoint
+	caughtUp  time.Time        // when the last fetch was answered, if it read to the end; zero while behind
 	complete  time.Time        // caughtUp when every changed session was last written; zero while behind
 	logEnd    int64
 	lastRead  int64 // last record's timestamp, ms
@@ -74,7 +75,7 @@ func (p *partition) run(ctx context.Context, committed source.Committed, warm *r
 	}
 	p.state, p.pointer, p.kept = r.state, r.pointer, r.kept
 	p.published, p.lastCheck, p.lastFlush = p.state.pos, p.cfg.Now(), p.cfg.Now()
-	p.logger.Info("resume", slog.Int64("offset", p.state.pos), slog.String("checkpoint", p.pointer.ID), slog.Bool("warm", warm != nil))
+	p.logger.InfoContext(ctx, "resume", slog.Int64("offset", p.state.pos), slog.String("checkpoint", p.pointer.ID), slog.Bool("warm", warm != nil))
 	if err := p.checkLog(ctx, p.state.pos); err != nil {
 		return err
 	}
@@ -86,11 +87,13 @@ func (p *partition) run(ctx context.Context, committed source.Committed, warm *r
 		defer close(done)
 		p.fetch(fetchCtx, p.state.pos, fetched)
 	}()
-	err := p.loop(ctx, fetched)
+	work, cancel := p.outlive(ctx)
+	defer cancel()
+	err := p.loop(ctx, work, fetched)
 	stop()
 	<-done
 	if err == nil {
-		err = p.letGo(ctx)
+		err = p.letGo(work)
 	}
 	return err
 }
@@ -99,6 +102,7 @@ func (p *partition) run(ctx context.Context, committed source.Committed, warm *r
 type fetched struct {
 	chunk *source.Chunk
 	err   error
+	at    time.Time // when Kafka answered: the turn in hand may keep it waiting for long
 }
 
 // fetch reads ahead by one chunk.
@@ -109,7 +113,7 @@ func (p *partition) fetch(ctx context.Context, pos int64, out chan<- fetched) {
 			pos = c.Next // before the chunk is handed over: its owner may release it at once
 		}
 		select {
-		case out <- fetched{c, err}:
+		case out <- fetched{c, err, p.cfg.Now()}:
 		case <-ctx.Done():
 			return
 		}
@@ -119,8 +123,9 @@ func (p *partition) fetch(ctx context.Context, pos int64, out chan<- fetched) {
 	}
 }
 
-// loop collects batches and flushes them until ctx ends.
-func (p *partition) loop(ctx context.Context, in <-chan fetched) error {
+// loop collects batches and flushes them until ctx ends. The turn in hand then
+// has until work ends.
+func (p *partition) loop(ctx, work context.Context, in <-chan fetched) error {
 	timer := time.NewTimer(p.cfg.FlushAge)
 	defer timer.Stop()
 	for {
@@ -129,6 +134,9 @@ func (p *partition) loop(ctx context.Context, in <-chan fetched) error {
 			select {
 			case f := <-in:
 				if err := p.received(f); err != nil {
+					if ctx.Err() != nil {
+						return nil //nolint:nilerr // the fetch was told to end
+					}
 					return err
 				}
 				if f.err == nil {
@@ -141,7 +149,7 @@ func (p *partition) loop(ctx context.Context, in <-chan fetched) error {
 				return nil
 			}
 		}
-		if err := p.turn(ctx); err != nil {
+		if err := p.turn(work); err != nil {
 			return err
 		}
 		if ctx.Err() != nil {
@@ -168,12 +176,9 @@ func (p *partition) received(f fetched) error {
 		}
 		return f.err
 	}
-	p.logEnd = f.chunk.LastStable
-	switch {
-	case f.chunk.Next == f.chunk.From && f.chunk.Next >= f.chunk.LastStable:
-		p.caughtUp = p.cfg.Now()
-	case f.chunk.Next < f.chunk.LastStable:
-		p.caughtUp = time.Time{}
+	p.logEnd, p.caughtUp = f.chunk.LastStable, time.Time{}
+	if f.chunk.Next >= f.chunk.LastStable {
+		p.caughtUp = f.at
 	}
 	if n := len(f.chunk.Records); n > 0 {
 		p.lastRead = f.chunk.Records[n-1].TimestampMs
@@ -187,6 +192,9 @@ func (p *partition) take(c *source.Chunk) bool {
 	if c.Next == c.From {
 		c.Release()
 		return false
+	}
+	if c.From > p.batch.next {
+		panic("invariant I7: the log was read with a hole")
 	}
 	p.rest = nil
 	if !p.decoder.add(&p.batch, c, p.cfg.BatchRecords) {
@@ -204,13 +212,11 @@ func (p *partition) newBatch() {
 // turn applies the batch in hand, makes it durable, and takes a checkpoint if
 // one is due. The order is the delivery guarantee (I2): rows, snapshot, commit.
 func (p *partition) turn(ctx context.Context) error {
-	work, cancel := p.outlive(ctx)
-	defer cancel()
 	n := len(p.batch.records)
 	if p.batch.next > p.state.pos {
 		err := p.state.apply(&p.batch, func(ws []schemas.EventsWindow, yield func(*schemas.StoredEvent) error) error {
-			return p.retry(work, "read stored events", func() error {
-				return p.store.StoredEvents(work, schemas.EventsQuery{Epoch: p.cfg.Epoch, Partition: p.id, BelowOffset: p.state.from, Windows: ws}, yield)
+			return p.retry(ctx, "read stored events", func() error {
+				return p.store.StoredEvents(ctx, schemas.EventsQuery{Epoch: p.cfg.Epoch, Partition: p.id, BelowOffset: p.state.from, Windows: ws}, yield)
 			})
 		})
 		if err != nil {
@@ -220,22 +226,24 @@ func (p *partition) turn(ctx context.Context) error {
 		p.boundMemory()
 	}
 	check := p.checkpointDue()
-	if err := p.flush(work, check); err != nil {
+	if err := p.flush(ctx, check); err != nil {
 		return err
 	}
 	p.metrics.records.Add(float64(n))
 	p.newBatch()
 	if check {
-		if err := p.checkpoint(work); err != nil {
+		if err := p.checkpoint(ctx); err != nil {
 			return err
 		}
 	}
 	p.observe()
-	return p.topUp(work)
+	p.topUp(ctx)
+	return nil
 }
 
-// outlive gives a context that ends a drain after ctx does: what is in hand is
-// finished if that fits half the session timeout (ARCHITECTURE.md section 4.9).
+// outlive gives a context that ends a drain after ctx does: all that is still
+// in hand, the last checkpoint included, is finished if that fits half the
+// session timeout (ARCHITECTURE.md section 4.9).
 func (p *partition) outlive(ctx context.Context) (context.Context, context.CancelFunc) {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(p.cfg.Drain, cancel) })
@@ -280,7 +288,7 @@ func (p *partition) retry(ctx context.Context, what string, try func() error) er
 			return fmt.Errorf("%s partition %d: %w", what, p.id, err)
 		}
 		p.metrics.retries.Inc()
-		p.logger.Error("storage failed, trying again", slog.String("doing", what), slog.String("error", err.Error()), slog.Duration("after", wait))
+		p.logger.ErrorContext(ctx, "storage failed, trying again", slog.String("doing", what), slog.String("error", err.Error()), slog.Duration("after", wait))
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
@@ -309,15 +317,13 @@ func (p *partition) boundMemory() {
 }
 
 // letGo finishes when the partition is taken away: a last checkpoint, if that
-// fits the drain, so that the next owner has nothing to repeat.
+// fits what is left of the drain, so that the next owner has nothing to repeat.
 func (p *partition) letGo(ctx context.Context) error {
 	if p.unwritten || p.pointer.Next == p.state.pos && p.state.clean() {
 		return nil
 	}
-	work, cancel := p.outlive(ctx)
-	defer cancel()
-	if err := p.flush(work, true); err != nil {
+	if err := p.flush(ctx, true); err != nil {
 		return err
 	}
-	return p.checkpoint(work)
+	return p.checkpoint(ctx)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -28,7 +29,7 @@ func (e *HaltError) Error() string {
 type restored struct {
 	state   *state
 	pointer source.Pointer   // zero after a cold start
-	kept    []source.Pointer // valid or not, of this partition, at or below the state's position
+	kept    []source.Pointer // valid or not, of this partition, the last written first
 }
 
 // restore finds where a partition resumes (ARCHITECTURE.md section 4.8):
@@ -41,21 +42,25 @@ func (p *partition) restore(ctx context.Context, committed source.Committed) (*r
 		if err != nil || pointer.Next != at {
 			return nil, &HaltError{p.id, fmt.Sprintf("offset %d was committed by somebody else (%q)", at, committed.Metadata), "let the group's offsets be what the worker committed, or delete them: the newest checkpoint then serves"}
 		}
-		if r := p.snapshot(ctx, pointer); r != nil {
-			return r, nil
+		if r, err := p.snapshot(ctx, pointer); r != nil || err != nil {
+			return r, err
 		}
 	}
 	pointers, err := p.log.Checkpoints(ctx, p.id)
 	if err != nil {
 		return nil, fmt.Errorf("list checkpoints of partition %d: %w", p.id, err)
 	}
-	for i, pointer := range pointers {
+	// The order of writing: dropping one cuts off what was written before it.
+	kept := slices.SortedFunc(slices.Values(pointers), func(a, b source.Pointer) int { return cmp(b.TopicOffset, a.TopicOffset) })
+	for _, pointer := range pointers {
 		if at >= 0 && pointer.Next > at {
 			continue
 		}
-		if r := p.snapshot(ctx, pointer); r != nil {
-			r.kept = pointers[i:]
-			return r, nil
+		if r, err := p.snapshot(ctx, pointer); r != nil || err != nil {
+			if r != nil {
+				r.kept = kept
+			}
+			return r, err
 		}
 	}
 	pos := max(at, 0)
@@ -65,25 +70,28 @@ func (p *partition) restore(ctx context.Context, committed source.Committed) (*r
 		return nil, fmt.Errorf("read stored state of partition %d: %w", p.id, err)
 	}
 	p.logger.InfoContext(ctx, "cold start", slog.Int64("offset", pos), slog.Int("networks", len(stored.Networks)))
-	return &restored{state: coldStart(p.rules, p.cfg.Epoch, p.id, p.cfg.Partitions, pos, stored), kept: pointers}, nil
+	return &restored{state: coldStart(p.rules, p.cfg.Epoch, p.id, p.cfg.Partitions, pos, stored), kept: kept}, nil
 }
 
 // snapshot reads one checkpoint; nil if it is missing, damaged, or of another
-// epoch or number of partitions.
-func (p *partition) snapshot(ctx context.Context, pointer source.Pointer) *restored {
+// epoch or number of partitions. An error means that it could not be read now.
+func (p *partition) snapshot(ctx context.Context, pointer source.Pointer) (*restored, error) {
 	packed, err := p.log.ReadCheckpoint(ctx, p.id, pointer)
 	if err == nil {
 		var s *state
 		if s, err = unpack(p.rules, packed); err == nil {
 			if s.epoch == p.cfg.Epoch && s.partition == p.id && s.partitions == p.cfg.Partitions && s.pos == pointer.Next {
-				return &restored{state: s, pointer: pointer, kept: []source.Pointer{pointer}}
+				return &restored{state: s, pointer: pointer, kept: []source.Pointer{pointer}}, nil
 			}
 			err = errors.New("it is of another topic, partition or position")
 		}
 	}
+	if errors.Is(err, source.ErrTransient) || ctx.Err() != nil {
+		return nil, fmt.Errorf("read checkpoint of partition %d: %w", p.id, err)
+	}
 	p.logger.WarnContext(ctx, "checkpoint not usable", slog.String("checkpoint", pointer.ID), slog.String("error", err.Error()))
 	p.metrics.checkpointsRefused.Inc()
-	return nil
+	return nil, nil
 }
 
 // checkLog halts if the log does not hold the position.

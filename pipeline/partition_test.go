@@ -1,0 +1,300 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"daybook/pipeline/source"
+	"daybook/schemas"
+)
+
+// bench top for one partition: a log and a group in memory, for synctest.
+type fakeLog struct {
+	mu          sync.Mutex
+	records     []source.Record
+	checkpoints []source.Pointer
+	snapshots   map[string][]byte
+	reading     error // of ReadCheckpoint
+	settings    []source.Setting
+	commits     []int64
+	committing  error
+	ended       int
+	grown       chan struct{}
+}
+
+func newFakeLog() *fakeLog {
+	return &fakeLog{snapshots: map[string][]byte{}, grown: make(chan struct{}, 1)}
+}
+
+// add appends a record to the log.
+func (l *fakeLog) add(r source.Record) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r.Offset = int64(len(l.records))
+	r.TimestampMs = time.Now().UnixMilli()
+	l.records = append(l.records, r)
+	select {
+	case l.grown <- struct{}{}:
+	default:
+	}
+}
+
+// control makes a network.
+func (l *fakeLog) control(tb testing.TB, c schemas.Control) {
+	tb.Helper()
+	value, err := schemas.EncodeControl(c)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	l.add(source.Record{Value: value, Headers: []source.Header{{Key: []byte(schemas.HeaderControl), Value: schemas.SignControl(rigKey, value)}}})
+}
+
+// event appends a signal of a user of acme now.
+func (l *fakeLog) event(user, id string) {
+	l.add(source.Record{
+		Key:   schemas.AppendKey(nil, "acme", user),
+		Value: fmt.Appendf(nil, `{"id":%q,"network":"acme","user":%q,"time":%q}`, id, user, time.Now().UTC().Format(time.RFC3339Nano)),
+	})
+}
+
+func (l *fakeLog) Fetch(ctx context.Context, _ int32, offset int64) (*source.Chunk, error) {
+	for wait := true; ; wait = false {
+		l.mu.Lock()
+		end := int64(len(l.records))
+		c := &source.Chunk{From: offset, Next: end, LastStable: end, Records: slices.Clone(l.records[offset:])}
+		l.mu.Unlock()
+		if offset < end || !wait {
+			return c, nil
+		}
+		select {
+		case <-l.grown:
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+func (l *fakeLog) ListOffsets(context.Context, int32) (start, end int64, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return 0, int64(len(l.records)), nil
+}
+
+func (l *fakeLog) WriteCheckpoint(_ context.Context, _ int32, next int64, snapshot []byte) (source.Pointer, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := source.Pointer{ID: fmt.Sprintf("c%d", len(l.snapshots)), TopicOffset: int64(len(l.snapshots)), Next: next, Sum: "x"}
+	l.snapshots[p.ID] = snapshot
+	l.checkpoints = append(l.checkpoints, p)
+	return p, nil
+}
+
+func (l *fakeLog) ReadCheckpoint(_ context.Context, _ int32, p source.Pointer) ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.reading != nil {
+		return nil, l.reading
+	}
+	if l.snapshots[p.ID] == nil {
+		return nil, source.ErrCheckpointDamaged
+	}
+	return l.snapshots[p.ID], nil
+}
+
+// Checkpoints gives the greatest Next first, as source does.
+func (l *fakeLog) Checkpoints(context.Context, int32) ([]source.Pointer, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := slices.Clone(l.checkpoints)
+	slices.SortFunc(all, func(a, b source.Pointer) int { return cmp(b.Next, a.Next) })
+	return all, nil
+}
+
+// DropCheckpoints cuts everything off that lies before the newest of them, as source does.
+func (l *fakeLog) DropCheckpoints(_ context.Context, _ int32, pointers []source.Pointer) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range pointers {
+		l.checkpoints = slices.DeleteFunc(l.checkpoints, func(c source.Pointer) bool { return c.TopicOffset <= p.TopicOffset })
+	}
+	return nil
+}
+
+func (l *fakeLog) Settings(context.Context) ([]source.Setting, error) { return l.settings, nil }
+
+func (l *fakeLog) AppendControl(_ context.Context, _ int32, value, signature []byte) (int64, error) {
+	l.add(source.Record{Value: value, Headers: []source.Header{{Key: []byte(schemas.HeaderControl), Value: signature}}})
+	return int64(len(l.records)) - 1, nil
+}
+
+func (l *fakeLog) Commit(_ context.Context, _ int32, offset int64, _ string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.committing == nil {
+		l.commits = append(l.commits, offset)
+	}
+	return l.committing
+}
+
+func (l *fakeLog) End() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended++
+}
+
+// slow is a store whose writes take their time, or end with their context.
+type slow struct {
+	*memory
+
+	takes func() time.Duration
+}
+
+func (s *slow) Write(ctx context.Context, f *schemas.Flush) error {
+	select {
+	case <-time.After(s.takes()):
+		return s.memory.Write(ctx, f)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func testPartition(l *fakeLog, s Store) *partition {
+	cfg := Config{Topic: schemas.TopicEvents, Epoch: 1, Partitions: 1, ControlKey: rigKey}.withDefaults()
+	return newPartition(0, &cfg, l, s, l, newMetrics(cfg.Registerer))
+}
+
+var acme = schemas.Control{Network: "acme", GapMs: schemas.DefaultGapMs}
+
+// A partition that is taken away has one drain, for the turn in hand and the
+// last checkpoint together (ARCHITECTURE.md section 4.9).
+func TestPartition_DrainsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFakeLog()
+		l.control(t, acme)
+		l.event("u", "a")
+		takes := time.Duration(0)
+		p := testPartition(l, &slow{newMemory(), func() time.Duration { return takes }})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- p.run(ctx, source.Committed{Offset: -1}, nil) }()
+		time.Sleep(1500 * time.Millisecond)
+		takes = p.cfg.Drain - 200*time.Millisecond
+		l.event("u", "b") // its session was just written: the row waits for the last flush
+		time.Sleep(time.Second)
+		begin := time.Now()
+		cancel()
+		<-done
+		if took := time.Since(begin); took > p.cfg.Drain {
+			t.Errorf("letting the partition go took %v, the drain is %v", took, p.cfg.Drain)
+		}
+	})
+}
+
+// A log that never pauses is read to its end all the same: settings are topped
+// up, and readers are told.
+func TestPartition_IsAtTheEndUnderSteadyTraffic(t *testing.T) {
+	p := testPartition(newFakeLog(), newMemory())
+	then := time.UnixMilli(1_700_000_000_000)
+	for _, c := range []struct {
+		name  string
+		chunk source.Chunk
+		want  time.Time
+	}{
+		{"records up to the end", source.Chunk{From: 3, Next: 9, LastStable: 9}, then},
+		{"records short of it", source.Chunk{From: 3, Next: 9, LastStable: 10}, time.Time{}},
+		{"nothing, at the end", source.Chunk{From: 9, Next: 9, LastStable: 9}, then},
+	} {
+		if err := p.received(fetched{&c.chunk, nil, then}); err != nil || !p.caughtUp.Equal(c.want) {
+			t.Errorf("%s: caught up %v, %v, want %v: what Kafka said when it answered", c.name, p.caughtUp, err, c.want)
+		}
+	}
+}
+
+// A hole between two chunks would lose records without a trace.
+func TestPartition_HolesInTheLogPanic(t *testing.T) {
+	p := testPartition(newFakeLog(), newMemory())
+	p.batch.reset(5)
+	defer func() {
+		if r := recover(); r == nil || !strings.Contains(fmt.Sprint(r), "I7") {
+			t.Errorf("a chunk from 7 after 5: recovered %v, want invariant I7", r)
+		}
+	}()
+	p.take(&source.Chunk{From: 7, Next: 9})
+}
+
+// While the answer of a commit is unknown every checkpoint stays, but not for
+// ever: the generation ends.
+func TestPartition_AmbiguousCommitEndsTheGeneration(t *testing.T) {
+	l := newFakeLog()
+	p := testPartition(l, newMemory())
+	p.state = newState(p.rules, 1, 0, 1, 0)
+	l.committing = fmt.Errorf("answer lost: %w", source.ErrTransient)
+	if err := p.checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l.committing = nil
+	for range keptAmbiguous - 1 {
+		if err := p.checkpoint(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if l.ended != 0 || len(l.checkpoints) != keptAmbiguous {
+		t.Fatalf("ended %d times with %d checkpoints, want all of %d kept", l.ended, len(l.checkpoints), keptAmbiguous)
+	}
+	if err := p.checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if l.ended != 1 {
+		t.Errorf("with %d checkpoints the generation was ended %d times, want once", len(l.checkpoints), l.ended)
+	}
+}
+
+// A checkpoint that could not be read for now is not a damaged one: an older
+// one, or a cold start, would repeat hours.
+func TestRestore_WaitsForKafka(t *testing.T) {
+	l := newFakeLog()
+	p := testPartition(l, newMemory())
+	p.state = newState(p.rules, 1, 0, 1, 0)
+	if err := p.checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l.reading = fmt.Errorf("read: %w", source.ErrTransient)
+	r, err := p.restore(t.Context(), source.Committed{Offset: 0, Metadata: p.pointer.String()})
+	if !errors.Is(err, source.ErrTransient) {
+		t.Errorf("restore gave %+v, %v, want the transient error", r, err)
+	}
+}
+
+// What is dropped is cut off the topic with everything before it, so the order
+// of writing counts, not the order of positions: the last three stay.
+func TestRestore_KeepsTheLastThreeWritten(t *testing.T) {
+	l := newFakeLog()
+	p := testPartition(l, newMemory())
+	for _, pos := range []int64{100, 90} { // 90 is a zombie's
+		p.state = newState(p.rules, 1, 0, 1, pos)
+		if err := p.checkpoint(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := p.restore(t.Context(), source.Committed{Offset: -1})
+	if err != nil || r.state.pos != 100 {
+		t.Fatalf("restored %+v, %v, want the state at 100", r, err)
+	}
+	p.state, p.pointer, p.kept = r.state, r.pointer, r.kept
+	for range 2 {
+		if err := p.checkpoint(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(l.checkpoints) != 3 || len(p.kept) != 3 {
+		t.Errorf("%d checkpoints are left, %d are thought of as kept, want 3", len(l.checkpoints), len(p.kept))
+	}
+}
