@@ -31,6 +31,7 @@ const empty = math.MinInt64
 type Set struct {
 	slots  []Entry
 	used   int
+	due    int   // number of entries from which on forgetting is worth a pass
 	within int64 // ms; two events of one identity at most this far apart are one
 }
 
@@ -41,23 +42,26 @@ func NewSet(withinMs int64) *Set { return &Set{within: withinMs} }
 // Len gives the number of entries.
 func (s *Set) Len() int { return s.used }
 
-// Find judges an event against the entries.
+// Find judges an event against the entries. Two of them may lie within the
+// span, one to either side; one with the same content makes it a repeat, so
+// that the verdict does not depend on the order in the table.
 func (s *Set) Find(e *Entry) Verdict {
 	if s.used == 0 {
 		return New
 	}
+	verdict := New
 	mask := uint64(len(s.slots) - 1)
 	for i := e.ID[0] & mask; s.slots[i].TimeMs != empty; i = (i + 1) & mask {
 		o := &s.slots[i]
 		if o.ID != e.ID || o.TimeMs-e.TimeMs > s.within || e.TimeMs-o.TimeMs > s.within {
 			continue
 		}
-		if o.Content != e.Content {
-			return Conflict
+		if o.Content == e.Content {
+			return Repeat
 		}
-		return Repeat
+		verdict = Conflict
 	}
-	return New
+	return verdict
 }
 
 // Add puts an accepted event in. The same event may be added again (it
@@ -80,19 +84,29 @@ func (s *Set) Add(e Entry) {
 // grow doubles the table.
 func (s *Set) grow() { s.rebuild(max(64, 2*len(s.slots)), math.MinInt64+1) }
 
-// Forget drops the entries before the bound (ms) if that is worth a pass over
-// the table; an entry that stays longer changes no verdict, because repeats
-// are judged by time. The table shrinks with what is left.
+// leastDue is how many entries are never worth a pass.
+const leastDue = 1024
+
+// Forget drops the entries before the bound (ms) if there are half as many
+// again as the last pass left, so that it costs an entry the same however
+// large the table is. One that stays longer changes no verdict, because repeats
+// are judged by time.
 func (s *Set) Forget(boundMs int64) {
-	if s.used == 0 {
-		return
+	if s.used > max(s.due, leastDue) {
+		s.ForgetAll(boundMs)
 	}
+}
+
+// ForgetAll drops all entries before the bound (ms). The table shrinks with
+// what is left.
+func (s *Set) ForgetAll(boundMs int64) {
 	kept := 0
 	for i := range s.slots {
-		if s.slots[i].TimeMs >= boundMs { // empty is smaller than any bound
+		if s.slots[i].TimeMs >= boundMs && s.slots[i].TimeMs != empty {
 			kept++
 		}
 	}
+	s.due = kept + kept/2
 	if kept == s.used {
 		return
 	}

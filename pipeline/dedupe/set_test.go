@@ -1,0 +1,108 @@
+package dedupe
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+const hour = int64(3_600_000)
+
+// entry draws an event of few identities, so that they collide: also in the
+// slot, because the table is small and ID[0] chooses it.
+func entry(t *rapid.T) Entry {
+	return Entry{
+		ID:      [2]uint64{rapid.Uint64Range(0, 3).Draw(t, "slot") * 64, rapid.Uint64Range(0, 2).Draw(t, "id")},
+		TimeMs:  rapid.Int64Range(-3*hour, 9*hour).Draw(t, "time"),
+		Content: rapid.Uint64Range(0, 1).Draw(t, "content"),
+	}
+}
+
+// The set against a list that is searched from end to end, while entries come,
+// come again, and are forgotten (ARCHITECTURE.md section 4.6).
+func TestSet_AgreesWithAList(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := NewSet(hour)
+		var list []Entry
+		bound := int64(-100 * hour)
+		for range rapid.IntRange(0, 200).Draw(t, "steps") {
+			if rapid.IntRange(0, 19).Draw(t, "forget") == 0 {
+				bound = max(bound, rapid.Int64Range(-3*hour, 9*hour).Draw(t, "bound"))
+				s.Forget(bound)
+				continue
+			}
+			e := entry(t)
+			if e.TimeMs < bound+hour {
+				continue // the caller asks only where the set is complete
+			}
+			want := New
+			for _, o := range list {
+				if o.ID == e.ID && max(o.TimeMs-e.TimeMs, e.TimeMs-o.TimeMs) <= hour {
+					want = Repeat
+					if o.Content != e.Content {
+						want = Conflict
+					}
+				}
+			}
+			if got := s.Find(&e); (got == New) != (want == New) {
+				t.Fatalf("Find(%+v) gives %d, want %d", e, got, want)
+			}
+			if want == New {
+				s.Add(e)
+				s.Add(e) // it may re-enter
+				list = append(list, e)
+			}
+		}
+		n := 0
+		s.Each(func(*Entry) { n++ })
+		if n != s.Len() {
+			t.Fatalf("Each gives %d entries, Len says %d", n, s.Len())
+		}
+	})
+}
+
+func TestSet_OneHourIsInclusive(t *testing.T) {
+	s := NewSet(hour)
+	s.Add(Entry{ID: [2]uint64{1, 2}, TimeMs: 5 * hour, Content: 7})
+	for _, tt := range []struct {
+		e    Entry
+		want Verdict
+	}{
+		{Entry{ID: [2]uint64{1, 2}, TimeMs: 6 * hour, Content: 7}, Repeat},
+		{Entry{ID: [2]uint64{1, 2}, TimeMs: 4 * hour, Content: 7}, Repeat},
+		{Entry{ID: [2]uint64{1, 2}, TimeMs: 5 * hour, Content: 8}, Conflict},
+		{Entry{ID: [2]uint64{1, 2}, TimeMs: 6*hour + 1, Content: 7}, New},
+		{Entry{ID: [2]uint64{1, 2}, TimeMs: 4*hour - 1, Content: 7}, New},
+		{Entry{ID: [2]uint64{1, 3}, TimeMs: 5 * hour, Content: 7}, New},
+	} {
+		if got := s.Find(&tt.e); got != tt.want {
+			t.Errorf("Find(%+v) gives %d, want %d", tt.e, got, tt.want)
+		}
+	}
+}
+
+// A set that has forgotten everything gives its memory back.
+func TestSet_Shrinks(t *testing.T) {
+	s := NewSet(hour)
+	for i := range uint64(100_000) {
+		s.Add(Entry{ID: [2]uint64{i * 0x9e3779b97f4a7c15, i}, TimeMs: int64(i)})
+	}
+	s.Forget(99_990)
+	if s.Len() != 10 || len(s.slots) > 64 {
+		t.Errorf("%d entries in %d slots, want 10 in at most 64", s.Len(), len(s.slots))
+	}
+}
+
+func BenchmarkSet(b *testing.B) {
+	s := NewSet(hour)
+	for i := range uint64(1 << 20) {
+		s.Add(Entry{ID: [2]uint64{i * 0x9e3779b97f4a7c15, i}, TimeMs: int64(i)})
+	}
+	b.ReportAllocs()
+	i := uint64(0)
+	for b.Loop() {
+		i += 7919
+		e := Entry{ID: [2]uint64{i * 0x9e3779b97f4a7c15, i}, TimeMs: int64(i)}
+		s.Find(&e)
+	}
+}
