@@ -31,13 +31,14 @@ const empty = math.MinInt64
 type Set struct {
 	slots  []Entry
 	used   int
-	due    int   // number of entries from which on forgetting is worth a pass
+	due    int   // number of entries beyond which forgetting is worth a pass
+	least  int   // so few are never
 	within int64 // ms; two events of one identity at most this far apart are one
 }
 
-// NewSet makes an empty set; withinMs is the span of SEMANTICS.md section 6.9:
-// one hour.
-func NewSet(withinMs int64) *Set { return &Set{within: withinMs} }
+// NewSet makes an empty set; withinMs is the span of ARCHITECTURE.md section
+// 4.6: one hour. Up to least entries are never worth a pass of Forget.
+func NewSet(withinMs int64, least int) *Set { return &Set{within: withinMs, least: least} }
 
 // Len gives the number of entries.
 func (s *Set) Len() int { return s.used }
@@ -84,15 +85,12 @@ func (s *Set) Add(e Entry) {
 // grow doubles the table.
 func (s *Set) grow() { s.rebuild(max(64, 2*len(s.slots)), math.MinInt64+1) }
 
-// leastDue is how many entries are never worth a pass.
-const leastDue = 1024
-
 // Forget drops the entries before the bound (ms) if there are half as many
 // again as the last pass left, so that it costs an entry the same however
 // large the table is. One that stays longer changes no verdict, because repeats
 // are judged by time.
 func (s *Set) Forget(boundMs int64) {
-	if s.used > max(s.due, leastDue) {
+	if s.used > max(s.due, s.least) {
 		s.ForgetAll(boundMs)
 	}
 }

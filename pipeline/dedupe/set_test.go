@@ -22,9 +22,9 @@ func entry(t *rapid.T) Entry {
 // come again, and are forgotten (ARCHITECTURE.md section 4.6).
 func TestSet_AgreesWithAList(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := NewSet(hour)
+		s := NewSet(hour, 0)
 		var list []Entry
-		bound := int64(-100 * hour)
+		bound := -100 * hour
 		for range rapid.IntRange(0, 200).Draw(t, "steps") {
 			if rapid.IntRange(0, 19).Draw(t, "forget") == 0 {
 				bound = max(bound, rapid.Int64Range(-3*hour, 9*hour).Draw(t, "bound"))
@@ -62,7 +62,7 @@ func TestSet_AgreesWithAList(t *testing.T) {
 }
 
 func TestSet_OneHourIsInclusive(t *testing.T) {
-	s := NewSet(hour)
+	s := NewSet(hour, 0)
 	s.Add(Entry{ID: [2]uint64{1, 2}, TimeMs: 5 * hour, Content: 7})
 	for _, tt := range []struct {
 		e    Entry
@@ -83,7 +83,7 @@ func TestSet_OneHourIsInclusive(t *testing.T) {
 
 // A set that has forgotten everything gives its memory back.
 func TestSet_Shrinks(t *testing.T) {
-	s := NewSet(hour)
+	s := NewSet(hour, 0)
 	for i := range uint64(100_000) {
 		s.Add(Entry{ID: [2]uint64{i * 0x9e3779b97f4a7c15, i}, TimeMs: int64(i)})
 	}
@@ -94,7 +94,7 @@ func TestSet_Shrinks(t *testing.T) {
 }
 
 func BenchmarkSet(b *testing.B) {
-	s := NewSet(hour)
+	s := NewSet(hour, 0)
 	for i := range uint64(1 << 20) {
 		s.Add(Entry{ID: [2]uint64{i * 0x9e3779b97f4a7c15, i}, TimeMs: int64(i)})
 	}
