@@ -152,10 +152,8 @@ func (s *state) settle() {
 	}
 	s.expanded = s.expanded[:0]
 	for _, n := range s.networks {
-		if n.wanted > n.horizon {
-			n.horizon = n.wanted
-			n.ids.Forget(n.horizon - s.rules.Repeat)
-		}
+		n.horizon = max(n.horizon, n.wanted)
+		n.ids.Forget(n.horizon - s.rules.Repeat) // also where the horizon stands still: the ids of late events came in
 		s.expire(n)
 	}
 }

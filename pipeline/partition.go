@@ -297,23 +297,43 @@ func (p *partition) retry(ctx context.Context, what string, try func() error) er
 	}
 }
 
-// boundMemory moves the horizon of the network with the most ids half-way to
-// its watermark if the partition keeps too many: rows do not depend on it.
+// boundMemory keeps the ids of a partition below their limit. What may go at
+// any time goes first; then the horizon of the network with the most ids moves
+// half-way up to its watermark, and at twice the limit beyond it, so that even
+// a flood within one hour has a bound. Rows do not depend on it; speed does.
 func (p *partition) boundMemory() {
-	total, largest := 0, (*network)(nil)
+	total, largest := p.ids()
+	if total > p.cfg.MaxRepeatIDs {
+		for _, n := range p.state.networks {
+			n.ids.ForgetAll(n.horizon - p.rules.Repeat)
+		}
+		total, largest = p.ids()
+	}
+	p.metrics.repeatIDs.WithLabelValues(label(p.id)).Set(float64(total))
+	if total <= p.cfg.MaxRepeatIDs {
+		return
+	}
+	top := largest.greatest + 1
+	if total > 2*p.cfg.MaxRepeatIDs {
+		top += p.rules.Repeat
+	}
+	from := max(largest.horizon, largest.greatest-p.rules.Lateness-p.rules.OutOfOrder)
+	if from >= top {
+		return
+	}
+	largest.wanted = max(largest.wanted, from+(top-from+1)/2)
+	p.logger.Warn("too many ids kept, horizon moves up", slog.Int("ids", total), slog.String("network", largest.id))
+}
+
+// ids counts the ids kept, and tells which network has the most.
+func (p *partition) ids() (total int, largest *network) {
 	for _, n := range p.state.networks {
 		total += n.ids.Len()
 		if largest == nil || n.ids.Len() > largest.ids.Len() {
 			largest = n
 		}
 	}
-	p.metrics.repeatIDs.WithLabelValues(label(p.id)).Set(float64(total))
-	if total <= p.cfg.MaxRepeatIDs {
-		return
-	}
-	from := max(largest.horizon, largest.greatest-p.rules.Lateness-p.rules.OutOfOrder)
-	largest.wanted = max(largest.wanted, from+(largest.greatest-from)/2+1)
-	p.logger.Warn("too many ids kept, horizon moves up", slog.Int("ids", total), slog.String("network", largest.id))
+	return total, largest
 }
 
 // letGo finishes when the partition is taken away: a last checkpoint, if that

@@ -298,3 +298,46 @@ func TestRestore_KeepsTheLastThreeWritten(t *testing.T) {
 		t.Errorf("%d checkpoints are left, %d are thought of as kept, want 3", len(l.checkpoints), len(p.kept))
 	}
 }
+
+// The ids of a partition have a bound, also those that late events bring in
+// while the horizon stands still, and those of a flood within one hour.
+func TestPartition_IDsAreBounded(t *testing.T) {
+	for name, step := range map[string]int64{"history after a cold start": -3_600_000, "a flood within one hour": 0} {
+		t.Run(name, func(t *testing.T) {
+			p := testPartition(newFakeLog(), newMemory())
+			p.cfg.MaxRepeatIDs = 2000
+			p.state = newState(p.rules, 1, 0, 1, 0)
+			n := p.state.network("acme")
+			c := acme
+			n.set(&c)
+			now := int64(1_700_000_000_000)
+			n.greatest, n.horizon = now, now+1+p.rules.MaxGap
+			if step == 0 {
+				n.horizon = never
+			}
+			none := func([]schemas.EventsWindow, func(*schemas.StoredEvent) error) error { return nil }
+			most := 0
+			for range 100 {
+				p.newBatch()
+				for range 200 {
+					now += step
+					r := record{offset: p.batch.next, timeMs: now, receivedMs: now, device: webDevice, class: schemas.ClassWeb}
+					r.event = schemas.Event{Network: []byte("acme"), User: []byte("u"), ID: fmt.Append(nil, p.batch.next), TimeMs: now}
+					p.batch.records = append(p.batch.records, r)
+					p.batch.next++
+				}
+				if err := p.state.apply(&p.batch, none); err != nil {
+					t.Fatal(err)
+				}
+				p.boundMemory()
+				if err := p.flush(t.Context(), true); err != nil {
+					t.Fatal(err)
+				}
+				most = max(most, n.ids.Len())
+			}
+			if most > 2*p.cfg.MaxRepeatIDs+32*200 { // an hour of milliseconds is halved 22 times
+				t.Errorf("kept %d ids, the limit is %d", most, p.cfg.MaxRepeatIDs)
+			}
+		})
+	}
+}

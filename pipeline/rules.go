@@ -23,6 +23,7 @@ type Rules struct {
 	Earliest     int64 // an earlier time is rejected
 	LedgerBlock  int64 // offsets a ledger row accounts for
 	Rewrite      int64 // wall clock: an open session is written again at most this often
+	LeastIDs     int   // so few ids of a network are never worth a pass to forget some
 	ExpiryBucket int64 // keys are looked at for leaving in steps of the horizon of this size
 
 	// Split cuts a session into its local days.
@@ -48,6 +49,7 @@ func Standard(lateness, outOfOrder time.Duration) Rules {
 		Earliest:     time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli(),
 		LedgerBlock:  8192, // a cold start reads at most this many records again; 120 rows a second at 1 M events/s
 		Rewrite:      10 * time.Second.Milliseconds(),
+		LeastIDs:     1024, // 32 KB
 		ExpiryBucket: time.Minute.Milliseconds(),
 		Split: func(dst []enrich.Slice, zone string, startMs, endMs int64) []enrich.Slice {
 			return zones.Split(dst, zones.LoadOr(zone), seconds(startMs), seconds(endMs))

@@ -129,7 +129,7 @@ func (s *state) network(id string) *network {
 		n = &network{
 			id: id, zone: "UTC", greatest: never, horizon: never, wanted: never, written: never,
 			control: schemas.Control{Network: id, Position: -1, GapMs: schemas.DefaultGapMs},
-			ids:     dedupe.NewSet(s.rules.Repeat), facts: make(map[string]fact), users: make(map[string]*user),
+			ids:     dedupe.NewSet(s.rules.Repeat, s.rules.LeastIDs), facts: make(map[string]fact), users: make(map[string]*user),
 			expiry: make(map[int64][]*key), nextDue: math.MaxInt64,
 		}
 		s.networks[id] = n
