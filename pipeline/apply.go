@@ -159,10 +159,12 @@ func (s *state) presence(n *network, row *schemas.EventRow, read readBack) error
 		Class: row.Class, Flags: row.Flags & sessionFlags, Kind: row.Event.Kind,
 	}
 	k := s.keyOf(n, row.Event.User, row.DeviceID)
-	if start, ok := k.Extend(s.rules.Session, &e); ok {
-		k.change(start)
-		s.touch(k)
-		return nil
+	if len(k.sliceTombs) == 0 { // else the session may get back a slice that is to be withdrawn
+		if start, ok := k.Extend(s.rules.Session, &e); ok {
+			k.change(start)
+			s.touch(k)
+			return nil
+		}
 	}
 	s.before = s.rules.Session.Build(s.before[:0], k.Segs)
 	if !k.Insert(s.rules.Session, &e, string(row.Event.ID)) {

@@ -13,9 +13,19 @@ type history struct {
 	positions int64
 }
 
-func (h *history) gap(g int32) *history {
-	h.log = append(h.log, record{offset: int64(len(h.log)), control: &schemas.Control{Network: "n0", Position: h.positions, GapMs: g}})
+func (h *history) gap(g int32) *history { return h.set(schemas.Control{GapMs: g}) }
+
+// set puts a control in force.
+func (h *history) set(c schemas.Control) *history {
+	c.Network, c.Position = "n0", h.positions
+	h.log = append(h.log, record{offset: int64(len(h.log)), control: &c})
 	h.positions++
+	return h
+}
+
+// named gives the last event an id of its own: it orders what shares an instant.
+func (h *history) named(id string) *history {
+	h.log[len(h.log)-1].event.ID = []byte(id)
 	return h
 }
 
@@ -54,6 +64,18 @@ func TestState_Histories(t *testing.T) {
 		// An always-on chain leaves as a whole, or the cap is judged by its rest.
 		"a chain leaves as a whole": {new(history).gap(2).signals(31, 36, 38, 34, 33, 40, 39), 3},
 		// Two sessions would begin in one instant.
+		// The first event of 11 is in another period than both of 10 but belongs to
+		// the last of them, by id.
+		"events of an instant keep their own periods": {new(history).gap(2).signals(10).named("a").
+			set(schemas.Control{GapMs: 2, Dark: []schemas.Dark{{FromMs: 3, ToMs: 4}}}).signals(10).named("b").signals(11, 30, 31), 9},
+		// The event with the greatest id of the last instant says the session's gap.
+		"events of an instant keep their own gaps": {new(history).gap(2).signals(8).gap(3).signals(9).named("c").gap(2).signals(9).named("a").
+			signals(9).named("d"), 9},
+		// 20 to 22 shows days 2 and 3 in the east. 24 joins it to 26, which came first,
+		// in the west: there it is day 2 only, until 27.
+		"a slice that was lost and came back is not withdrawn": {new(history).
+			set(schemas.Control{GapMs: 3, Zone: "west"}).signals(26).
+			set(schemas.Control{GapMs: 3, Zone: "east"}).signals(20, 22, 24, 27), 30},
 		"a cut falls after the last event of the instant": {new(history).gap(2).signals(10).at(10, schemas.KindLoggedOut).signals(10, 11), 5},
 	} {
 		t.Run(name, func(t *testing.T) {
