@@ -20,7 +20,7 @@ type batch struct {
 	next    int64 // last offset, exclusive
 	records []record
 	skips   []source.Skip
-	bytes   int  // of the records' values
+	bytes   int  // of the records: keys, values and headers
 	full    bool // ends here: a control record changes what the following records mean
 	chunks  []*source.Chunk
 }
@@ -53,8 +53,12 @@ type decoder struct {
 	scratch    []byte
 }
 
-// maxRaw is how much of a rejected record is kept (TRUST.md section 2).
-const maxRaw = 64 << 10
+// How much of a rejected record is kept (TRUST.md section 2): of its value and
+// key, and of what a header says of it.
+const (
+	maxRaw    = 64 << 10
+	maxHeader = 4 << 10
+)
 
 // reset empties a batch; the next one starts at an offset.
 func (b *batch) reset(from int64) {
@@ -82,7 +86,7 @@ func (d *decoder) add(b *batch, c *source.Chunk, limit int) bool {
 		b.records = append(b.records, record{})
 		out := &b.records[len(b.records)-1]
 		d.decode(r, out)
-		b.bytes += len(r.Value)
+		b.bytes += size(r)
 		b.full = out.control != nil
 	}
 	for _, k := range c.Skips {
@@ -96,6 +100,16 @@ func (d *decoder) add(b *batch, c *source.Chunk, limit int) bool {
 	}
 	b.chunks = append(b.chunks, c)
 	return true
+}
+
+// size counts what a record holds in memory. All of it counts: a producer may
+// put a megabyte into a key or a header.
+func size(r *source.Record) int {
+	n := len(r.Key) + len(r.Value)
+	for i := range r.Headers {
+		n += len(r.Headers[i].Key) + len(r.Headers[i].Value)
+	}
+	return n
 }
 
 // decode examines one record without any state.
@@ -169,7 +183,7 @@ func (d *decoder) time(out *record) {
 	}
 	out.timeMs = e.TimeMs
 	switch {
-	case e.TimeMs < d.rules.Earliest || e.TimeMs > out.receivedMs+d.rules.FutureReject:
+	case e.TimeMs < d.rules.Earliest || e.TimeMs > d.rules.Latest || e.TimeMs > out.receivedMs+d.rules.FutureReject || out.receivedMs < d.rules.Earliest:
 		out.reject = schemas.Reject{Reason: schemas.TimeOutOfRange, Field: "time", Remedy: "send an instant between 1990 and a year after it is received"}
 	case e.TimeMs > out.receivedMs+d.rules.FutureClamp:
 		out.timeMs = out.receivedMs
@@ -179,14 +193,15 @@ func (d *decoder) time(out *record) {
 // rejectRow gives the row that keeps a rejected record.
 func (r *record) rejectRow() schemas.RejectRow {
 	row := schemas.RejectRow{
-		Offset: r.offset, Reason: r.reject.Reason, Field: r.reject.Field, Detail: r.reject.Remedy, Key: r.key,
+		Offset: r.offset, Reason: r.reject.Reason, Field: r.reject.Field, Detail: r.reject.Remedy, Key: r.key[:min(len(r.key), maxRaw)],
 		Raw: r.value[:min(len(r.value), maxRaw)], RawBytes: uint32(len(r.value)), TimestampMs: r.recordMs,
 	}
 	if r.reject.Reason == schemas.WrongPartition {
 		row.Detail = "needs the key " + string(schemas.AppendKey(nil, r.event.Network, r.event.User)) + ": " + r.reject.Remedy
 	}
 	for i := range r.headers {
-		switch v := string(r.headers[i].Value); string(r.headers[i].Key) {
+		value := r.headers[i].Value
+		switch v := string(value[:min(len(value), maxHeader)]); string(r.headers[i].Key) {
 		case schemas.HeaderFile:
 			row.File = v
 		case schemas.HeaderLine:

@@ -21,6 +21,7 @@ type Rules struct {
 	FutureClamp  int64 // a time later than received by more is set to received
 	FutureReject int64 // … and by more than this rejected
 	Earliest     int64 // an earlier time is rejected
+	Latest       int64 // a later time is rejected, even if the record's timestamp is as late
 	LedgerBlock  int64 // offsets a ledger row accounts for
 	Rewrite      int64 // wall clock: an open session is written again at most this often
 	LeastIDs     int   // so few ids of a network are never worth a pass to forget some
@@ -47,7 +48,8 @@ func Standard(lateness, outOfOrder time.Duration) Rules {
 		FutureClamp:  5 * time.Minute.Milliseconds(),
 		FutureReject: 365 * 24 * time.Hour.Milliseconds(),
 		Earliest:     time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli(),
-		LedgerBlock:  8192, // a cold start reads at most this many records again; 120 rows a second at 1 M events/s
+		Latest:       time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli(), // where LogAppendTime is not in force the producer sets both; the tables end in 2106
+		LedgerBlock:  8192,                                                    // a cold start reads at most this many records again; 120 rows a second at 1 M events/s
 		Rewrite:      10 * time.Second.Milliseconds(),
 		LeastIDs:     1024, // 32 KB
 		ExpiryBucket: time.Minute.Milliseconds(),
