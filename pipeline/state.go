@@ -79,8 +79,52 @@ type userRef struct {
 
 // user holds the keys of one user: one a device.
 type user struct {
-	id   string
-	keys []*key
+	id      string
+	keys    []*key
+	devices map[string]*key // keys by device; nil while they are few
+}
+
+// fewDevices is how many keys of a user are looked through one by one. People
+// have two or three devices; a client that makes a new id each time has no end.
+const fewDevices = 8
+
+// key gives the key of a device; nil if the state holds none.
+func (u *user) key(device []byte) *key {
+	if u.devices != nil {
+		return u.devices[string(device)]
+	}
+	for _, k := range u.keys {
+		if k.device == string(device) {
+			return k
+		}
+	}
+	return nil
+}
+
+// add puts in a key.
+func (u *user) add(k *key) {
+	k.at = len(u.keys)
+	u.keys = append(u.keys, k)
+	if len(u.keys) == fewDevices+1 {
+		u.devices = make(map[string]*key, 2*len(u.keys))
+		for _, o := range u.keys {
+			u.devices[o.device] = o
+		}
+	} else if u.devices != nil {
+		u.devices[k.device] = k
+	}
+}
+
+// remove takes out a key.
+func (u *user) remove(k *key) {
+	last := len(u.keys) - 1
+	u.keys[k.at] = u.keys[last]
+	u.keys[k.at].at = k.at
+	u.keys[last] = nil
+	u.keys = u.keys[:last]
+	if u.devices != nil {
+		delete(u.devices, k.device)
+	}
 }
 
 // key is one (network, user, device).
@@ -90,6 +134,7 @@ type key struct {
 	net        *network
 	user       *user
 	device     string
+	at         int // in user.keys
 	sessions   []published
 	tombs      []int64     // starts of sessions that existed after some record and ceased to
 	sliceTombs []sliceTomb // likewise slices
@@ -193,13 +238,11 @@ func (s *state) keyOf(n *network, userID, device []byte) *key {
 		n.users[u.id] = u
 		s.users[userRef{n, u.id}] = struct{}{}
 	}
-	for _, k := range u.keys {
-		if k.device == string(device) {
-			return k
-		}
+	if k := u.key(device); k != nil {
+		return k
 	}
 	k := &key{net: n, user: u, device: string(device)}
-	u.keys = append(u.keys, k)
+	u.add(k)
 	s.sessions++
 	return k
 }
@@ -208,12 +251,7 @@ func (s *state) keyOf(n *network, userID, device []byte) *key {
 func (s *state) drop(k *key) {
 	k.dead = true
 	s.sessions--
-	for i, o := range k.user.keys {
-		if o == k {
-			k.user.keys = append(k.user.keys[:i], k.user.keys[i+1:]...)
-			break
-		}
-	}
+	k.user.remove(k)
 	if len(k.user.keys) == 0 {
 		delete(k.net.users, k.user.id)
 	}
