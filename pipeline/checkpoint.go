@@ -32,7 +32,7 @@ func (p *partition) checkpointDue() bool {
 	if since == 0 && p.state.clean() {
 		return false
 	}
-	age := p.cfg.Now().Sub(p.lastCheck)
+	age := p.cfg.Now().Sub(p.triedTo)
 	if age < checkpointShare*p.checkTook {
 		return false
 	}
@@ -45,6 +45,7 @@ func (p *partition) checkpointDue() bool {
 // commit is the fence.
 func (p *partition) checkpoint(ctx context.Context) error {
 	begin := p.cfg.Now()
+	p.triedTo = begin
 	packed, err := pack(p.state)
 	if err != nil {
 		return err
@@ -85,7 +86,7 @@ func (p *partition) uncommitted(ctx context.Context, err error) error {
 	if errors.Is(err, source.ErrFenced) || ctx.Err() != nil {
 		return fmt.Errorf("checkpoint partition %d: %w", p.id, err)
 	}
-	p.lastCheck = p.cfg.Now() // try again in due time
+	p.triedTo = p.cfg.Now() // again in due time
 	p.logger.WarnContext(ctx, "checkpoint failed", slog.String("error", err.Error()))
 	return nil
 }

@@ -17,12 +17,10 @@ func (p *partition) observe() {
 		CheckpointMs: p.lastCheck.UnixMilli(), OpenSessions: int64(s.sessions),
 		HorizonMs: make(map[string]int64, len(s.networks)), OutOfOrderMs: p.rules.OutOfOrder, UpdatedMs: now.UnixMilli(),
 	}
-	greatest := int64(never)
 	for _, n := range s.networks {
 		if n.horizon > never {
 			status.HorizonMs[n.id] = n.horizon
 		}
-		greatest = max(greatest, n.greatest)
 	}
 	switch {
 	case p.caughtUp.IsZero() || p.rest != nil:
@@ -35,16 +33,27 @@ func (p *partition) observe() {
 	}
 	p.status.Store(status)
 	p.metrics.lagRecords.WithLabelValues(id).Set(float64(status.LogEnd - s.pos))
+	p.ages()
+	p.metrics.openKeys.WithLabelValues(id).Set(float64(s.sessions))
+	p.metrics.count(&s.counts)
+	s.counts = newCounts()
+}
+
+// ages sets the gauges that grow while nothing happens: storage that is down
+// must show in them, too.
+func (p *partition) ages() {
+	now, id := p.cfg.Now(), label(p.id)
 	lag := 0.0
-	if status.CaughtUpMs == 0 && p.lastRead > 0 {
+	if p.complete.IsZero() && p.lastRead > 0 {
 		lag = now.Sub(time.UnixMilli(p.lastRead)).Seconds()
 	}
 	p.metrics.lagSeconds.WithLabelValues(id).Set(lag)
+	greatest := int64(never)
+	for _, n := range p.state.networks {
+		greatest = max(greatest, n.greatest)
+	}
 	if greatest > never {
 		p.metrics.watermarkDelay.WithLabelValues(id).Set(now.Sub(time.UnixMilli(greatest - p.rules.OutOfOrder)).Seconds())
 	}
 	p.metrics.checkpointAge.WithLabelValues(id).Set(now.Sub(p.lastCheck).Seconds())
-	p.metrics.openKeys.WithLabelValues(id).Set(float64(s.sessions))
-	p.metrics.count(&s.counts)
-	s.counts = newCounts()
 }

@@ -34,7 +34,8 @@ type partition struct {
 	pointer   source.Pointer   // of the last commit
 	kept      []source.Pointer // checkpoints that exist, newest first
 	ambiguous bool             // a commit of this generation may or may not have been applied
-	lastCheck time.Time        // of the last checkpoint
+	lastCheck time.Time        // of the last checkpoint; before the first one, of the beginning
+	triedTo   time.Time        // checkpoint: the last attempt
 	checkTook time.Duration    // the last checkpoint
 	caughtUp  time.Time        // when the last fetch was answered, if it read to the end; zero while behind
 	complete  time.Time        // caughtUp when every changed session was last written; zero while behind
@@ -74,7 +75,8 @@ func (p *partition) run(ctx context.Context, committed source.Committed, warm *r
 		}
 	}
 	p.state, p.pointer, p.kept = r.state, r.pointer, r.kept
-	p.published, p.lastCheck, p.lastFlush = p.state.pos, p.cfg.Now(), p.cfg.Now()
+	now := p.cfg.Now()
+	p.published, p.lastCheck, p.triedTo, p.lastFlush = p.state.pos, now, now, now
 	p.logger.InfoContext(ctx, "resume", slog.Int64("offset", p.state.pos), slog.String("checkpoint", p.pointer.ID), slog.Bool("warm", warm != nil))
 	if err := p.checkLog(ctx, p.state.pos); err != nil {
 		return err
@@ -288,6 +290,8 @@ func (p *partition) retry(ctx context.Context, what string, try func() error) er
 			return fmt.Errorf("%s partition %d: %w", what, p.id, err)
 		}
 		p.metrics.retries.Inc()
+		p.caughtUp, p.complete = time.Time{}, time.Time{} // records wait, whatever the log's end was
+		p.ages()
 		p.logger.ErrorContext(ctx, "storage failed, trying again", slog.String("doing", what), slog.String("error", err.Error()), slog.Duration("after", wait))
 		select {
 		case <-time.After(wait):

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"daybook/pipeline/source"
 	"daybook/schemas"
 )
@@ -339,5 +341,74 @@ func TestPartition_IDsAreBounded(t *testing.T) {
 				t.Errorf("kept %d ids, the limit is %d", most, p.cfg.MaxRepeatIDs)
 			}
 		})
+	}
+}
+
+// gaugeOf gives the value of a gauge of the one partition.
+func gaugeOf(t *testing.T, reg prometheus.Registerer, name string) float64 {
+	t.Helper()
+	families, err := reg.(*prometheus.Registry).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatalf("no gauge %s", name)
+	return 0
+}
+
+// While storage is down the gauges go on: what waits gets older, and the last
+// checkpoint, which failed again, does too.
+func TestPartition_AgesShowAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFakeLog()
+		l.control(t, acme)
+		l.event("u", "a")
+		p := testPartition(l, newMemory())
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- p.run(ctx, source.Committed{Offset: -1}, nil) }()
+		time.Sleep(time.Minute) // a checkpoint was taken
+		cancel()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		const outage = 40 * time.Second
+		p.lastRead, p.lastCheck = time.Now().UnixMilli(), time.Now()
+		end := time.Now().Add(outage)
+		err := p.retry(t.Context(), "write", func() error {
+			if time.Now().Before(end) {
+				return errors.New("storage is down")
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.committing = fmt.Errorf("no answer: %w", source.ErrTransient)
+		if err := p.checkpoint(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		p.ages()
+		for _, name := range []string{"daybook_worker_lag_seconds", "daybook_worker_checkpoint_age_seconds"} {
+			if got := gaugeOf(t, p.cfg.Registerer, name); got < outage.Seconds() {
+				t.Errorf("%s is %v after an outage of %v", name, got, outage)
+			}
+		}
+	})
+}
+
+// States of partitions that went to another worker are not held on to.
+func TestWorker_ForgetsWhatItDoesNotOwn(t *testing.T) {
+	w := New(Config{}, nil, nil)
+	for id := range int32(4) {
+		w.warm[id] = &restored{}
+	}
+	w.forgetWarm([]int32{1, 3})
+	if len(w.warm) != 2 || w.warm[1] == nil || w.warm[3] == nil {
+		t.Errorf("kept %v, want those of 1 and 3", w.warm)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -89,6 +90,7 @@ func (w *Worker) generation(gen *source.Generation) {
 	w.cfg.Logger.Info("generation joined", slog.Int("generation", int(gen.ID)), slog.String("partitions", fmt.Sprint(gen.Partitions)))
 	w.mu.Lock()
 	w.joined = true
+	w.forgetWarm(gen.Partitions)
 	w.mu.Unlock()
 	var all sync.WaitGroup
 	for _, id := range gen.Partitions {
@@ -157,6 +159,13 @@ func (w *Worker) attempt(ctx context.Context, gen *source.Generation, id int32) 
 		gen.End() // a state was lost: what this generation has committed since may be ahead of what is restored (I4)
 	}
 	return err
+}
+
+// forgetWarm drops the states of partitions that another worker has now: its
+// first commit makes them useless, and they are as large as a state can be. The
+// caller holds the lock.
+func (w *Worker) forgetWarm(owned []int32) {
+	maps.DeleteFunc(w.warm, func(id int32, _ *restored) bool { return !slices.Contains(owned, id) })
 }
 
 // takeWarm gives the state of a partition that this worker had before, if the
@@ -233,7 +242,7 @@ func (w *Worker) reportOnce(ctx context.Context, last map[int32]schemas.Partitio
 			continue
 		}
 		old, known := last[id]
-		moved := !known || old.Next != s.Next || old.Published != s.Published || old.Committed != s.Committed || (old.CaughtUpMs == 0) != (s.CaughtUpMs == 0)
+		moved := !known || old.Released || old.Next != s.Next || old.Published != s.Published || old.Committed != s.Committed || (old.CaughtUpMs == 0) != (s.CaughtUpMs == 0)
 		if moved || now-old.UpdatedMs >= reportIdle.Milliseconds() {
 			x := *s
 			x.UpdatedMs = now
