@@ -412,3 +412,19 @@ func TestWorker_ForgetsWhatItDoesNotOwn(t *testing.T) {
 		t.Errorf("kept %v, want those of 1 and 3", w.warm)
 	}
 }
+
+// Offsets of two epochs say nothing about each other: what was committed for
+// the topic before would skip the beginning of the new one.
+func TestRestore_NewEpochBeginsAtZero(t *testing.T) {
+	l := newFakeLog()
+	p := testPartition(l, newMemory())
+	p.state = newState(p.rules, 1, 0, 1, 20_000)
+	if err := p.checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.cfg.Epoch = 2
+	r, err := p.restore(t.Context(), source.Committed{Offset: 20_000, Metadata: p.pointer.String()})
+	if err != nil || r.state.pos != 0 || r.state.epoch != 2 {
+		t.Errorf("restored %+v, %v, want epoch 2 from its beginning", r, err)
+	}
+}

@@ -42,7 +42,11 @@ func (p *partition) restore(ctx context.Context, committed source.Committed) (*r
 		if err != nil || pointer.Next != at {
 			return nil, &HaltError{p.id, fmt.Sprintf("offset %d was committed by somebody else (%q)", at, committed.Metadata), "let the group's offsets be what the worker committed, or delete them: the newest checkpoint then serves"}
 		}
-		if r, err := p.snapshot(ctx, pointer); r != nil || err != nil {
+		r, err := p.snapshot(ctx, pointer)
+		switch {
+		case errors.Is(err, errOtherEpoch):
+			at = -1 // it was an offset of another topic: nothing of this one was read
+		case r != nil || err != nil:
 			return r, err
 		}
 	}
@@ -56,11 +60,13 @@ func (p *partition) restore(ctx context.Context, committed source.Committed) (*r
 		if at >= 0 && pointer.Next > at {
 			continue
 		}
-		if r, err := p.snapshot(ctx, pointer); r != nil || err != nil {
-			if r != nil {
-				r.kept = kept
-			}
-			return r, err
+		r, err := p.snapshot(ctx, pointer)
+		if r != nil {
+			r.kept = kept
+			return r, nil
+		}
+		if err != nil && !errors.Is(err, errOtherEpoch) {
+			return nil, err
 		}
 	}
 	pos := max(at, 0)
@@ -73,17 +79,24 @@ func (p *partition) restore(ctx context.Context, committed source.Committed) (*r
 	return &restored{state: coldStart(p.rules, p.cfg.Epoch, p.id, p.cfg.Partitions, pos, stored), kept: kept}, nil
 }
 
+// errOtherEpoch says that a checkpoint was made of another topic.
+var errOtherEpoch = errors.New("checkpoint is of another epoch")
+
 // snapshot reads one checkpoint; nil if it is missing, damaged, or of another
-// epoch or number of partitions. An error means that it could not be read now.
+// number of partitions. An error means that it is of another epoch or could not
+// be read now.
 func (p *partition) snapshot(ctx context.Context, pointer source.Pointer) (*restored, error) {
 	packed, err := p.log.ReadCheckpoint(ctx, p.id, pointer)
 	if err == nil {
 		var s *state
 		if s, err = unpack(p.rules, packed); err == nil {
-			if s.epoch == p.cfg.Epoch && s.partition == p.id && s.partitions == p.cfg.Partitions && s.pos == pointer.Next {
+			if s.epoch != p.cfg.Epoch {
+				return nil, errOtherEpoch
+			}
+			if s.partition == p.id && s.partitions == p.cfg.Partitions && s.pos == pointer.Next {
 				return &restored{state: s, pointer: pointer, kept: []source.Pointer{pointer}}, nil
 			}
-			err = errors.New("it is of another topic, partition or position")
+			err = errors.New("it is of another partition or position")
 		}
 	}
 	if errors.Is(err, source.ErrTransient) || ctx.Err() != nil {
