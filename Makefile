@@ -78,9 +78,15 @@ ifeq ($(CHROMIUM),)
 	@test -z "$${REQUIRE_CHROMIUM:-}"
 endif
 
+# The race detector needs a C compiler; the suite and the program do not.
+.PHONY: race
+race: need-go engine ## run the write side, storage and API under the race detector (needs a C compiler)
+	@CGO_ENABLED=1 $(GO) test -race -timeout 10m $(TESTFLAGS) ./pipeline/... ./clickhouse ./clickhouse/readapi ./cmd/daybook
+
 .PHONY: check
 check: fmt-check vet lint arrows vuln ## format, vet, lint, import arrows, modules, known vulnerabilities
 	@$(GO) mod verify
+	@$(GO) mod tidy -diff
 	@echo "check: ok"
 
 .PHONY: fmt
