@@ -64,7 +64,7 @@ run: build ## start everything on this machine with a sample log
 .PHONY: test
 test: need-go engine npm-tests ## run the whole suite (at most 10 minutes on two cores)
 	@$(MAKE) browser-note
-	@$(GO) test -timeout 10m $(TESTFLAGS) $(PKG)
+	@DAYBOOK_REQUIRE_ENGINE=1 $(GO) test -timeout 10m $(TESTFLAGS) $(PKG)
 	@$(MAKE) browser-note
 
 # go test hides what a passing package prints, so the note is made here. With
@@ -81,7 +81,7 @@ endif
 # The race detector needs a C compiler; the suite and the program do not.
 .PHONY: race
 race: need-go engine ## run the write side, storage and API under the race detector (needs a C compiler)
-	@CGO_ENABLED=1 $(GO) test -race -timeout 10m $(TESTFLAGS) ./pipeline/... ./clickhouse ./clickhouse/readapi ./cmd/daybook
+	@DAYBOOK_REQUIRE_ENGINE=1 CGO_ENABLED=1 $(GO) test -race -timeout 10m $(TESTFLAGS) ./pipeline/... ./clickhouse ./clickhouse/readapi ./cmd/daybook
 
 .PHONY: check
 check: fmt-check vet lint arrows vuln ## format, vet, lint, import arrows, modules, known vulnerabilities
