@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"daybook/pipeline/dedupe"
-	"daybook/pipeline/enrich"
 	"daybook/pipeline/sessionize"
 	"daybook/pipeline/source"
 	"daybook/schemas"
@@ -124,7 +123,7 @@ func (s *state) event(n *network, r *record, l *schemas.LedgerRow, read readBack
 	zone := n.zoneOf(r.event.User)
 	row := schemas.EventRow{
 		Event: &r.event, Offset: r.offset, TimeMs: r.timeMs, ReceivedMs: r.receivedMs, DeviceID: r.device,
-		Class: r.class, Flags: r.flags, GapMs: n.control.GapMs, Period: n.period(r.timeMs), Zone: zone,
+		Class: r.class, Flags: r.flags, GapMs: n.control.GapMs, Period: n.period(r.timeMs), Zone: zone, Content: id.Content,
 	}
 	err := s.presence(n, &row, read)
 	s.rows = append(s.rows, row)
@@ -230,8 +229,8 @@ func (s *state) exist(k *key, x *sessionize.Session) {
 	if len(k.sliceTombs) == 0 {
 		return
 	}
-	for _, c := range s.split(x) {
-		k.sliceTombs = slices.DeleteFunc(k.sliceTombs, func(t sliceTomb) bool { return t.start == x.StartMs && t.date == c.Date })
+	for _, d := range s.dates(&s.is, x) {
+		k.sliceTombs = slices.DeleteFunc(k.sliceTombs, func(t sliceTomb) bool { return t.start == x.StartMs && t.date == d })
 	}
 }
 
@@ -242,8 +241,8 @@ func (s *state) cease(k *key, x *sessionize.Session) {
 	if !slices.Contains(k.tombs, x.StartMs) {
 		k.tombs = append(k.tombs, x.StartMs)
 	}
-	for _, c := range s.split(x) {
-		k.bury(x.StartMs, c.Date)
+	for _, d := range s.dates(&s.was, x) {
+		k.bury(x.StartMs, d)
 	}
 	s.touch(k)
 }
@@ -254,22 +253,20 @@ func (s *state) shrink(k *key, was, is *sessionize.Session) {
 	if is.EndMs >= was.EndMs && is.Zone == was.Zone {
 		return
 	}
-	dates := make([]int32, 0, 4)
-	for _, c := range s.split(was) {
-		dates = append(dates, c.Date)
-	}
-	left := s.split(is)
-	for _, d := range dates {
-		if !slices.ContainsFunc(left, func(c enrich.Slice) bool { return c.Date == d }) {
+	left := s.dates(&s.is, is)
+	for _, d := range s.dates(&s.was, was) {
+		if !slices.Contains(left, d) {
 			k.bury(is.StartMs, d)
 		}
 	}
 	s.touch(k)
 }
 
-// split cuts a session into local days; the result is valid until the next call.
-func (s *state) split(x *sessionize.Session) []enrich.Slice {
-	return s.rules.Split(nil, s.zones.name(x.Zone), x.StartMs, x.EndMs)
+// dates gives the local dates of a session; they stay valid until the scratch
+// is used again.
+func (s *state) dates(scratch *[]int32, x *sessionize.Session) []int32 {
+	*scratch = s.rules.Dates((*scratch)[:0], s.zones.name(x.Zone), x.StartMs, x.EndMs)
+	return *scratch
 }
 
 // bury notes the tombstone of a slice.

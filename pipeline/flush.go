@@ -20,7 +20,9 @@ func (s *state) takeFlush(topic string, now int64, force bool) *schemas.Flush {
 	f := &schemas.Flush{
 		Topic: topic, Epoch: s.epoch, Partition: s.partition, From: s.from, Next: s.pos,
 		Events: s.rows, Rejects: s.rejects, Settings: s.settings, UserFacts: s.facts,
+		Sessions: s.sessionRows, Slices: s.sliceRows,
 	}
+	s.sessionRows, s.sliceRows = nil, nil
 	for _, n := range s.networks {
 		n.wanted = max(n.wanted, n.horizon)
 		if n.greatest > never {
@@ -126,12 +128,15 @@ func (s *state) live(f *schemas.Flush, k *key, x *sessionize.Session) {
 		ID: id, Network: k.net.id, User: k.user.id, Device: k.device, StartMs: x.StartMs, EndMs: x.EndMs, Events: x.Events,
 		Class: x.Class, Flags: x.Flags, Zone: zone, GapMs: x.Gap, End: x.End,
 	})
-	parts := s.split(x)
-	for i := range parts {
-		p := &parts[i]
+	s.parts = s.rules.Split(s.parts[:0], zone, x.StartMs, x.EndMs)
+	for i := range s.parts {
+		p := &s.parts[i]
+		at := len(s.runs)
+		s.runs = append(s.runs, p.Runs...)
 		f.Slices = append(f.Slices, schemas.SliceRow{
 			Session: id, Network: k.net.id, User: k.user.id, Device: k.device, Class: x.Class, Flags: x.Flags, Zone: zone,
-			Date: p.Date, Runs: p.Runs, Seconds: p.Seconds, SessionStart: x.StartMs, ContinuesFrom: i > 0, ContinuesTo: i+1 < len(parts),
+			Date: p.Date, Runs: s.runs[at:len(s.runs):len(s.runs)], Seconds: p.Seconds, SessionStart: x.StartMs,
+			ContinuesFrom: i > 0, ContinuesTo: i+1 < len(s.parts),
 		})
 	}
 }
@@ -213,10 +218,25 @@ func (s *state) expire(n *network) {
 	}
 }
 
+// maxReuse is how many rows' memory is kept for the next flush: a batch makes
+// fewer, a checkpoint may write every open session at once.
+const maxReuse = 65_536
+
 // reuse takes back the memory of a flush that is durable.
 func (s *state) reuse(f *schemas.Flush) {
 	if len(s.rows) == 0 {
 		clear(f.Events)
 		s.rows = f.Events[:0]
+	}
+	if cap(f.Sessions) <= maxReuse {
+		clear(f.Sessions)
+		s.sessionRows = f.Sessions[:0]
+	}
+	if cap(f.Slices) <= maxReuse {
+		clear(f.Slices)
+		s.sliceRows = f.Slices[:0]
+	}
+	if s.runs = s.runs[:0]; cap(s.runs) > maxReuse {
+		s.runs = nil
 	}
 }

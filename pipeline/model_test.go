@@ -41,6 +41,12 @@ func modelRules(block, lateness int64) *Rules {
 		Split: func(dst []enrich.Slice, zone string, start, end int64) []enrich.Slice {
 			return modelSplit(dst, modelZones[zone], start, end)
 		},
+		Dates: func(dst []int32, zone string, start, end int64) []int32 {
+			for _, c := range modelSplit(nil, modelZones[zone], start, end) {
+				dst = append(dst, c.Date)
+			}
+			return dst
+		},
 		ValidZone: func(z []byte) bool { _, ok := modelZones[string(z)]; return ok },
 	}
 }

@@ -27,8 +27,11 @@ type Rules struct {
 	LeastIDs     int   // so few ids of a network are never worth a pass to forget some
 	ExpiryBucket int64 // keys are looked at for leaving in steps of the horizon of this size
 
-	// Split cuts a session into its local days.
+	// Split cuts a session into its local days, reusing the memory of dst beyond
+	// its length.
 	Split func(dst []enrich.Slice, zone string, startMs, endMs int64) []enrich.Slice
+	// Dates appends to dst the dates of those days, without making them.
+	Dates func(dst []int32, zone string, startMs, endMs int64) []int32
 	// ValidZone says whether a zone name is one of the time zone database.
 	ValidZone func(name []byte) bool
 }
@@ -55,6 +58,9 @@ func Standard(lateness, outOfOrder time.Duration) Rules {
 		ExpiryBucket: time.Minute.Milliseconds(),
 		Split: func(dst []enrich.Slice, zone string, startMs, endMs int64) []enrich.Slice {
 			return zones.Split(dst, zones.LoadOr(zone), seconds(startMs), seconds(endMs))
+		},
+		Dates: func(dst []int32, zone string, startMs, endMs int64) []int32 {
+			return zones.Dates(dst, zones.LoadOr(zone), seconds(startMs), seconds(endMs))
 		},
 		ValidZone: func(name []byte) bool { _, ok := zones.Load(name); return ok },
 	}

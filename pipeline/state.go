@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"daybook/pipeline/dedupe"
+	"daybook/pipeline/enrich"
 	"daybook/pipeline/sessionize"
 	"daybook/schemas"
 )
@@ -40,6 +41,12 @@ type state struct {
 	counts   counts               // since observe took them last
 
 	before, after []sessionize.Session // scratch of change
+	was, is       []int32              // scratch of dates
+	parts         []enrich.Slice       // scratch of live
+	runs          [][2]int64           // of the slices of the flush in hand
+
+	sessionRows []schemas.SessionRow // memory for the next flush
+	sliceRows   []schemas.SliceRow
 }
 
 // counts are what the metrics are fed with.
@@ -82,6 +89,7 @@ type user struct {
 	id      string
 	keys    []*key
 	devices map[string]*key // keys by device; nil while they are few
+	first   [1]*key         // memory of keys
 }
 
 // fewDevices is how many keys of a user are looked through one by one. People
@@ -141,6 +149,9 @@ type key struct {
 	touched    bool        // in state.touched
 	queued     bool        // in network.expiry
 	dead       bool        // left the state; the expiry queue may still hold it
+
+	firstSession [1]published          // memory of sessions
+	firstSegment [1]sessionize.Segment // memory of Segs
 }
 
 // published is what was done about a session of a key since it is in the state.
@@ -235,6 +246,7 @@ func (s *state) keyOf(n *network, userID, device []byte) *key {
 	u := n.users[string(userID)]
 	if u == nil {
 		u = &user{id: string(userID)}
+		u.keys = u.first[:0]
 		n.users[u.id] = u
 		s.users[userRef{n, u.id}] = struct{}{}
 	}
@@ -242,6 +254,7 @@ func (s *state) keyOf(n *network, userID, device []byte) *key {
 		return k
 	}
 	k := &key{net: n, user: u, device: string(device)}
+	k.sessions, k.Segs = k.firstSession[:0], k.firstSegment[:0]
 	u.add(k)
 	s.sessions++
 	return k
