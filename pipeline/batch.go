@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"strconv"
 
 	"daybook/pipeline/enrich"
@@ -69,6 +70,17 @@ func (b *batch) reset(from int64) {
 	*b = batch{from: from, next: from, records: b.records[:0], skips: b.skips[:0], chunks: b.chunks[:0]}
 }
 
+// extend gives the next record, empty: a record is half a kilobyte, so what
+// reset has cleared is not cleared again.
+func (b *batch) extend() *record {
+	n := len(b.records)
+	if n == cap(b.records) {
+		b.records = slices.Grow(b.records, 1)
+	}
+	b.records = b.records[:n+1]
+	return &b.records[n]
+}
+
 // add decodes the records of a chunk, from the batch's end on, into the batch.
 // It stops after a control record or when the batch holds limit records, and
 // reports whether the whole chunk is in.
@@ -83,8 +95,7 @@ func (d *decoder) add(b *batch, c *source.Chunk, limit int) bool {
 			end = r.Offset
 			break
 		}
-		b.records = append(b.records, record{})
-		out := &b.records[len(b.records)-1]
+		out := b.extend()
 		d.decode(r, out)
 		b.bytes += size(r)
 		b.full = out.control != nil
@@ -112,9 +123,9 @@ func size(r *source.Record) int {
 	return n
 }
 
-// decode examines one record without any state.
+// decode examines one record without any state; out is empty.
 func (d *decoder) decode(r *source.Record, out *record) {
-	*out = record{offset: r.Offset, recordMs: r.TimestampMs, key: r.Key, value: r.Value, headers: r.Headers}
+	out.offset, out.recordMs, out.key, out.value, out.headers = r.Offset, r.TimestampMs, r.Key, r.Value, r.Headers
 	if len(r.Headers) > 0 && d.special(r, out) {
 		return
 	}

@@ -210,8 +210,10 @@ func (n *network) known() bool { return n != nil && n.control.Position >= 0 }
 
 // zoneOf gives the zone that a user's event is stamped with.
 func (n *network) zoneOf(user []byte) string {
-	if f, ok := n.facts[string(user)]; ok && f.zone != "" {
-		return f.zone
+	if len(n.facts) > 0 {
+		if f, ok := n.facts[string(user)]; ok && f.zone != "" {
+			return f.zone
+		}
 	}
 	return n.zone
 }
@@ -288,13 +290,18 @@ func (s *state) block(offset int64) *schemas.LedgerRow {
 type symbols struct {
 	byName map[string]uint16
 	names  []string
+	last   uint16 // asked for last: most events of a network have its zone
 }
 
 func newSymbols() symbols { return symbols{byName: make(map[string]uint16)} }
 
 // of gives the number of a name.
 func (y *symbols) of(name string) uint16 {
+	if int(y.last) < len(y.names) && y.names[y.last] == name {
+		return y.last
+	}
 	if i, ok := y.byName[name]; ok {
+		y.last = i
 		return i
 	}
 	if len(y.names) > math.MaxUint16 {
