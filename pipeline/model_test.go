@@ -169,7 +169,8 @@ func ledgerText(l *schemas.LedgerRow) string {
 	return fmt.Sprintf("next %d: %d accepted, %d duplicate (%d conflicts), %v %v %v", l.Next, l.Accepted, l.Duplicate, l.Conflicts, l.NotRecorded, l.Rejected, l.Skipped)
 }
 
-// read is the read-back of the stored events.
+// read is the read-back of the stored events; some come twice, as when an
+// attempt breaks off and is repeated.
 func (t *tables) read(below int64) readBack {
 	return func(ws []schemas.EventsWindow, yield func(*schemas.StoredEvent) error) error {
 		for _, e := range t.events {
@@ -177,13 +178,15 @@ func (t *tables) read(below int64) readBack {
 				if e.Offset >= below || string(e.Event.Network) != w.Network || string(e.Event.User) != w.User || e.TimeMs < w.FromMs || e.TimeMs > w.ToMs {
 					continue
 				}
-				err := yield(&schemas.StoredEvent{
-					Offset: e.Offset, Network: w.Network, User: w.User, Device: string(e.DeviceID), Source: "s", ID: string(e.Event.ID),
-					TimeMs: e.TimeMs, Kind: e.Event.Kind, Class: e.Class, Flags: e.Flags &^ schemas.FlagLate, GapMs: e.GapMs, Period: e.Period, Zone: e.Zone,
-					Content: schemas.ContentHash(e.Event),
-				})
-				if err != nil {
-					return err
+				for range 1 + e.Offset%2 {
+					err := yield(&schemas.StoredEvent{
+						Offset: e.Offset, Network: w.Network, User: w.User, Device: string(e.DeviceID), Source: "s", ID: string(e.Event.ID),
+						TimeMs: e.TimeMs, Kind: e.Event.Kind, Class: e.Class, Flags: e.Flags &^ schemas.FlagLate, GapMs: e.GapMs, Period: e.Period, Zone: e.Zone,
+						Content: schemas.ContentHash(e.Event),
+					})
+					if err != nil {
+						return err
+					}
 				}
 				break
 			}
@@ -268,11 +271,17 @@ func reference(log []record, block int64) *tables {
 			l.NotRecorded[NotRecordedDisabled]++
 			continue
 		}
-		i := slices.IndexFunc(accepted[user], func(x *record) bool {
-			return string(x.event.ID) == string(r.event.ID) && x.timeMs-r.timeMs <= modelRepeat && r.timeMs-x.timeMs <= modelRepeat
-		})
-		if i >= 0 {
+		duplicate, conflict := false, true
+		for _, x := range accepted[user] {
+			if string(x.event.ID) == string(r.event.ID) && x.timeMs-r.timeMs <= modelRepeat && r.timeMs-x.timeMs <= modelRepeat {
+				duplicate, conflict = true, conflict && string(x.event.URL) != string(r.event.URL)
+			}
+		}
+		if duplicate {
 			l.Duplicate++
+			if conflict {
+				l.Conflicts++
+			}
 			continue
 		}
 		l.Accepted++

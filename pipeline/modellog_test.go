@@ -81,7 +81,7 @@ func (g *logMaker) controlRecord() {
 	r := g.r
 	net := fmt.Sprintf("n%d", r.Intn((g.users+1)/2))
 	at := g.clock - 3 + int64(r.Intn(8))
-	switch r.Intn(6) {
+	switch r.Intn(7) {
 	case 0:
 		g.set(net, func(c *schemas.Control) { c.GapMs = 1 + int32(r.Intn(modelMaxGap)) })
 	case 1: // disable
@@ -105,7 +105,12 @@ func (g *logMaker) controlRecord() {
 				return
 			}
 		}
-	case 5:
+	case 5: // a time in the past that is not recorded: what follows is stamped with other periods
+		g.set(net, func(c *schemas.Control) {
+			from := max(1, at-int64(r.Intn(12)))
+			c.Dark = append([]schemas.Dark{{FromMs: from, ToMs: from + int64(r.Intn(2))}}, c.Dark...)
+		})
+	case 6:
 		e := g.base()
 		e.event.Kind, e.event.FactZone = schemas.KindUserFact, []byte([]string{"UTC", "east", "west"}[r.Intn(3)])
 		g.append(e)
@@ -158,10 +163,14 @@ func (g *logMaker) event() {
 	default:
 		e.timeMs = g.clock + 2 - int64(r.Intn(1+r.Intn(20)))
 	}
+	if n := len(g.events); n > 0 && r.Intn(8) == 0 { // several events of one instant
+		e.timeMs = g.events[n-1-r.Intn(min(n, 6))].timeMs
+	}
 	g.append(e)
 }
 
-// repeat sends an event again, perhaps with another time, class, device or kind.
+// repeat sends an event again, perhaps with another time, class, device, kind
+// or content.
 func (g *logMaker) repeat() {
 	r := g.r
 	e := g.events[r.Intn(len(g.events))]
@@ -173,6 +182,9 @@ func (g *logMaker) repeat() {
 	}
 	if r.Intn(3) == 0 {
 		e.class = schemas.ClassMobile + schemas.DeviceClass(r.Intn(2))
+	}
+	if r.Intn(6) == 0 { // other content
+		e.event.URL = []byte{byte('a' + r.Intn(2))}
 	}
 	if r.Intn(6) == 0 {
 		e.device = fmt.Appendf(nil, "d%d", r.Intn(g.devices))
