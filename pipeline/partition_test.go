@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,7 +18,7 @@ import (
 	"daybook/schemas"
 )
 
-// bench top for one partition: a log and a group in memory, for synctest.
+// fakeLog is a log and a group in memory, for one partition under synctest.
 type fakeLog struct {
 	mu          sync.Mutex
 	records     []source.Record
@@ -156,12 +157,12 @@ func (l *fakeLog) End() {
 type slow struct {
 	*memory
 
-	takes func() time.Duration
+	takes atomic.Int64
 }
 
 func (s *slow) Write(ctx context.Context, f *schemas.Flush) error {
 	select {
-	case <-time.After(s.takes()):
+	case <-time.After(time.Duration(s.takes.Load())):
 		return s.memory.Write(ctx, f)
 	case <-ctx.Done():
 		return ctx.Err()
@@ -182,13 +183,13 @@ func TestPartition_DrainsOnce(t *testing.T) {
 		l := newFakeLog()
 		l.control(t, acme)
 		l.event("u", "a")
-		takes := time.Duration(0)
-		p := testPartition(l, &slow{newMemory(), func() time.Duration { return takes }})
+		store := &slow{memory: newMemory()}
+		p := testPartition(l, store)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- p.run(ctx, source.Committed{Offset: -1}, nil) }()
 		time.Sleep(1500 * time.Millisecond)
-		takes = p.cfg.Drain - 200*time.Millisecond
+		store.takes.Store(int64(p.cfg.Drain - 200*time.Millisecond))
 		l.event("u", "b") // its session was just written: the row waits for the last flush
 		time.Sleep(time.Second)
 		begin := time.Now()
@@ -426,5 +427,63 @@ func TestRestore_NewEpochBeginsAtZero(t *testing.T) {
 	r, err := p.restore(t.Context(), source.Committed{Offset: 20_000, Metadata: p.pointer.String()})
 	if err != nil || r.state.pos != 0 || r.state.epoch != 2 {
 		t.Errorf("restored %+v, %v, want epoch 2 from its beginning", r, err)
+	}
+}
+
+// down is a store that refuses everything until it is up again.
+type down struct {
+	*memory
+
+	up atomic.Bool
+}
+
+func (d *down) Write(ctx context.Context, f *schemas.Flush) error {
+	if !d.up.Load() {
+		return errors.New("storage is down")
+	}
+	return d.memory.Write(ctx, f)
+}
+
+// Storage that is down for minutes holds the partition still: nothing is
+// committed, nothing is lost, and a partition that is taken away meanwhile is
+// let go in time, without a state to resume from.
+func TestPartition_StorageDownForMinutes(t *testing.T) {
+	for _, back := range []bool{true, false} {
+		t.Run(fmt.Sprintf("back=%t", back), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, store := newFakeLog(), &down{memory: newMemory()}
+				l.control(t, acme)
+				p := testPartition(l, store)
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- p.run(ctx, source.Committed{Offset: -1}, nil) }()
+				for i := range 300 {
+					l.event(fmt.Sprint("u", i%7), fmt.Sprint("e", i))
+					time.Sleep(time.Second)
+				}
+				if len(l.commits) > 0 {
+					t.Fatalf("committed %v while nothing was durable", l.commits)
+				}
+				store.up.Store(back)
+				if back {
+					time.Sleep(time.Minute)
+				}
+				begin := time.Now()
+				cancel()
+				err := <-done
+				if took := time.Since(begin); took > p.cfg.Drain {
+					t.Errorf("letting the partition go took %v, the drain is %v", took, p.cfg.Drain)
+				}
+				if !back {
+					if err == nil || !p.unwritten || len(l.commits) > 0 {
+						t.Errorf("let go with %v, unwritten %t, committed %v", err, p.unwritten, l.commits)
+					}
+					return
+				}
+				if n := len(store.of(0).events); err != nil || n != 300 || l.commits[len(l.commits)-1] != 301 {
+					t.Errorf("%d events are stored, committed %v, %v, want 300 and 301", n, l.commits, err)
+				}
+			})
+		})
 	}
 }

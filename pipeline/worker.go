@@ -251,7 +251,8 @@ func (w *Worker) reportOnce(ctx context.Context, last map[int32]schemas.Partitio
 	}
 	for id, old := range last {
 		if _, still := w.owned[id]; (!still || final) && !old.Released {
-			old.Released, old.UpdatedMs, old.CaughtUpMs = true, now, 0
+			// As of its last report: the next owner may have reported since, and the newest counts.
+			old.Released, old.UpdatedMs, old.CaughtUpMs = true, old.UpdatedMs+1, 0
 			out = append(out, old)
 		}
 	}
