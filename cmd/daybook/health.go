@@ -103,7 +103,8 @@ func (h *health) readyz(w http.ResponseWriter, r *http.Request) {
 		h.mu.Unlock()
 		if err := c(ctx); err != nil {
 			status = http.StatusServiceUnavailable
-			fmt.Fprintf(&text, "%s: not ready: %v\n", name, err)
+			// A joined error has a line a cause; here a line is a part.
+			fmt.Fprintf(&text, "%s: not ready: %s\n", name, strings.ReplaceAll(err.Error(), "\n", "; "))
 			continue
 		}
 		fmt.Fprintf(&text, "%s: ok\n", name)

@@ -18,7 +18,7 @@ func TestHealth_TellsReasons(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = h.Close(context.Background()) }()
-	broken := errors.New("no leader")
+	broken := errors.Join(errors.New("no leader"), errors.New("no answer"))
 	h.add("kafka", func(context.Context) error { return broken })
 	h.add("clickhouse", func(context.Context) error { return nil })
 	for _, c := range []struct {
@@ -27,7 +27,7 @@ func TestHealth_TellsReasons(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"/readyz", broken, http.StatusServiceUnavailable, "kafka: not ready: no leader\nclickhouse: ok\n"},
+		{"/readyz", broken, http.StatusServiceUnavailable, "kafka: not ready: no leader; no answer\nclickhouse: ok\n"},
 		{"/livez", broken, http.StatusOK, "ok\n"},
 		{"/readyz", nil, http.StatusOK, "kafka: ok\nclickhouse: ok\n"},
 	} {
