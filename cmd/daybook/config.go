@@ -31,10 +31,11 @@ type config struct {
 
 	ClickHouseDSN secret `env:"CLICKHOUSE_DSN" help:"http(s)://user:password@host:port/database; set: the embedded engine does not start"`
 
-	API           string `env:"API" help:"address of the read API that commands talk to, with scheme; else dev.json"`
-	APIListen     string `env:"API_LISTEN" envDefault:"127.0.0.1:7311" help:"where serve and dev listen for the read API"`
-	MetricsListen string `env:"METRICS_LISTEN" envDefault:"127.0.0.1:0" help:"where /metrics, /livez, /readyz and pprof listen; port 0 takes a free one"`
-	AdminKey      secret `env:"ADMIN_KEY" help:"API key of the administrator; else admin.key in the data folder"`
+	API           string   `env:"API" help:"address of the read API that commands talk to, with scheme; else dev.json"`
+	APIListen     string   `env:"API_LISTEN" envDefault:"127.0.0.1:7311" help:"where serve and dev listen for the read API"`
+	APIOrigins    []string `env:"API_ORIGINS" help:"origins whose pages may read the API from a browser (CORS), such as https://grafana.example, separated by commas; else none"`
+	MetricsListen string   `env:"METRICS_LISTEN" envDefault:"127.0.0.1:0" help:"where /metrics, /livez, /readyz and pprof listen; port 0 takes a free one"`
+	AdminKey      secret   `env:"ADMIN_KEY" help:"API key of the administrator; else admin.key in the data folder"`
 
 	InstallationKey secret `env:"INSTALLATION_KEY" help:"64 hex digits that sign control records, the same for every part of an installation; else installation.key in the data folder"`
 
@@ -58,22 +59,41 @@ type config struct {
 }
 
 // problems collects every wrong value, so that one start shows them all.
-type problems []error
+type problems []problem
+
+// problem is one wrong value.
+type problem struct {
+	name string // of the variable, without the prefix
+	text string // what is wrong, and the remedy
+}
+
+func (p problem) Error() string { return envPrefix + p.name + ": " + p.text }
 
 func (p *problems) add(name, format string, args ...any) {
-	*p = append(*p, fmt.Errorf("%s%s: %s", envPrefix, name, fmt.Sprintf(format, args...)))
+	*p = append(*p, problem{name, fmt.Sprintf(format, args...)})
 }
 
 // Validate reports every wrong value at once, each by its variable's name and
 // with the remedy.
-func (c *config) Validate() error {
+func (c *config) Validate() error { return errors.Join(c.check(nil)...) }
+
+// check reports the wrong values but those of unread variables, whose fields
+// are zero because their text could not be read: a second complaint about the
+// zero would only confuse.
+func (c *config) check(unread []string) []error {
 	var p problems
 	c.validateKafka(&p)
 	c.validateStores(&p)
 	c.validateTimes(&p)
 	oneOf(&p, "LOG_LEVEL", c.LogLevel, "debug", "info", "warn", "error")
 	oneOf(&p, "LOG_FORMAT", c.LogFormat, "auto", "json", "text")
-	return errors.Join(p...)
+	var found []error
+	for _, wrong := range p {
+		if !slices.Contains(unread, wrong.name) {
+			found = append(found, wrong)
+		}
+	}
+	return found
 }
 
 func (c *config) validateKafka(p *problems) {
@@ -110,6 +130,11 @@ func (c *config) validateStores(p *problems) {
 		u, err := url.Parse(c.API)
 		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 			p.add("API", "%q is not an address with scheme; write for example http://127.0.0.1:7311", c.API)
+		}
+	}
+	for _, origin := range c.APIOrigins {
+		if !isOrigin(origin) {
+			p.add("API_ORIGINS", "%q is no origin, which is scheme and host as a browser sends them; write for example https://grafana.example or http://localhost:3000", origin)
 		}
 	}
 	for name, addr := range map[string]string{"API_LISTEN": c.APIListen, "METRICS_LISTEN": c.MetricsListen} {
@@ -158,6 +183,13 @@ func between(p *problems, name string, value, low, high int64) {
 func isHostPort(s string) bool {
 	host, port, err := net.SplitHostPort(s)
 	return err == nil && host != "" && port != ""
+}
+
+// isOrigin tells whether a browser would send s in its Origin header: it is
+// compared byte by byte, so a closing slash would never match.
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && s == u.Scheme+"://"+strings.ToLower(u.Host)
 }
 
 func isListen(s string) bool {

@@ -12,7 +12,7 @@ import (
 )
 
 type configCmd struct {
-	JSON     bool `name:"json" help:"Print one JSON object."`
+	JSON     bool `name:"json" help:"Print a JSON list."`
 	Markdown bool `help:"Print the table of variables for the README instead."`
 }
 

@@ -73,14 +73,13 @@ func readConfig(environ []string) (*config, map[string]string, error) {
 	}
 	found = append(found, unknownNames(given, vars)...)
 	cfg := new(config)
+	var unread []string
 	if err := env.ParseWithOptions(cfg, env.Options{Prefix: envPrefix, Environment: given}); err != nil {
-		// Fields that did not parse are zero: checking them would repeat the
-		// complaint in other words.
-		return nil, nil, errors.Join(append(found, parseProblems(err)...)...)
+		var parse []error
+		parse, unread = parseProblems(err)
+		found = append(found, parse...)
 	}
-	if err := cfg.Validate(); err != nil {
-		found = append(found, err)
-	}
+	found = append(found, cfg.check(unread)...)
 	if err := errors.Join(found...); err != nil {
 		return nil, nil, err
 	}
@@ -131,14 +130,13 @@ func unknownNames(given map[string]string, vars []variable) []error {
 }
 
 // parseProblems names the variable in each of env's errors, which know only
-// the field.
-func parseProblems(err error) []error {
+// the field. It gives the names without the prefix too.
+func parseProblems(err error) (found []error, unread []string) {
 	var all env.AggregateError
 	if !errors.As(err, &all) {
-		return []error{err}
+		return []error{err}, nil
 	}
 	t := reflect.TypeFor[config]()
-	var found []error
 	for _, e := range all.Errors {
 		var parse env.ParseError
 		if !errors.As(e, &parse) {
@@ -147,11 +145,12 @@ func parseProblems(err error) []error {
 		}
 		name := parse.Name
 		if f, ok := t.FieldByName(parse.Name); ok {
+			unread = append(unread, f.Tag.Get("env"))
 			name = envPrefix + f.Tag.Get("env")
 		}
 		found = append(found, fmt.Errorf("%s: is not %s", name, wanted(parse.Type)))
 	}
-	return found
+	return found, unread
 }
 
 // wanted says in words what a variable of a type takes.

@@ -79,11 +79,14 @@ func TestReadConfig_NamesMistake(t *testing.T) {
 }
 
 func TestReadConfig_ReportsAllAtOnce(t *testing.T) {
-	_, _, err := readConfig([]string{"DAYBOOK_KAFKA_PARTITIONS=0", "DAYBOOK_LOG_LEVEL=x", "DAYBOOK_NOPE=1", "DAYBOOK_LATENESS=-1h"})
-	for _, name := range []string{"KAFKA_PARTITIONS", "LOG_LEVEL", "NOPE", "LATENESS"} {
+	_, _, err := readConfig([]string{"DAYBOOK_KAFKA_PARTITIONS=0", "DAYBOOK_LOG_LEVEL=x", "DAYBOOK_NOPE=1", "DAYBOOK_LATENESS=-1h", "DAYBOOK_FLUSH_INTERVAL=soon"})
+	for _, name := range []string{"KAFKA_PARTITIONS", "LOG_LEVEL", "NOPE", "LATENESS", "FLUSH_INTERVAL"} {
 		if err == nil || !strings.Contains(err.Error(), "DAYBOOK_"+name+":") {
 			t.Errorf("%s is not reported: %v", name, err)
 		}
+	}
+	if err != nil && strings.Count(err.Error(), "DAYBOOK_FLUSH_INTERVAL:") != 1 {
+		t.Errorf("what cannot be read is not reported once: %v", err)
 	}
 }
 

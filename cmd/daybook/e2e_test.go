@@ -16,6 +16,9 @@ import (
 	"daybook/clickhouse/engine"
 )
 
+// dashboard is the origin that the tests' homes let read by CORS.
+const dashboard = "https://dashboard.example"
+
 // home is a running dev in this process, with the engine as a child.
 type home struct {
 	data string
@@ -36,7 +39,7 @@ func startDev(t *testing.T, data string, cmd devCmd) *home {
 	}
 	cmd.API, cmd.Kafka, cmd.Clickhouse = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	h := &home{data: data, done: make(chan error, 1), log: new(bytes.Buffer)}
-	a, err := newApp(&cli{Data: data}, stdio{out: io.Discard, err: h.log}, []string{"DAYBOOK_LOG_FORMAT=json"})
+	a, err := newApp(&cli{Data: data}, stdio{out: io.Discard, err: h.log}, []string{"DAYBOOK_LOG_FORMAT=json", "DAYBOOK_API_ORIGINS=" + dashboard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,6 +170,27 @@ func (h *home) checkDoors(t *testing.T) {
 	}
 	if status, _ := get(t, dev.API+"/v1/networks", "wrong"); status != http.StatusUnauthorized {
 		t.Errorf("a wrong key gets %d", status)
+	}
+	checkPreflight(t, dev.API+"/v1/networks")
+}
+
+// checkPreflight asks as a browser does before a dashboard's first read, which
+// has no key yet.
+func checkPreflight(t *testing.T, address string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, address, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Origin", dashboard)
+	req.Header.Set("Access-Control-Request-Method", http.MethodGet)
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if got := answer.Header.Get("Access-Control-Allow-Origin"); answer.StatusCode != http.StatusNoContent || got != dashboard {
+		t.Errorf("preflight of %s: %d, allows %q", dashboard, answer.StatusCode, got)
 	}
 }
 

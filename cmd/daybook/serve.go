@@ -99,7 +99,7 @@ func (a *app) settingsForAPI(run *parts, found *servers) (readapi.SettingsWriter
 func (a *app) startAPI(ctx context.Context, run *parts, state *health, listener net.Listener, store *clickhouse.Store, settings readapi.SettingsWriter, key string) (*readapi.API, error) {
 	api, err := readapi.New(readapi.Config{
 		DB: store, Settings: settings, AdminKeys: []readapi.KeyHash{readapi.HashKey(key)},
-		Logger: a.log, Registerer: state.registry, TzdataVersion: zones.Version,
+		Logger: a.log, Registerer: state.registry, TzdataVersion: zones.Version, Origins: a.cfg.APIOrigins,
 	})
 	if err != nil {
 		return nil, err
