@@ -40,16 +40,16 @@ func TestDecoder_ControlRecordEndsTheBatch(t *testing.T) {
 	for done := false; !done; {
 		d.json.Reset()
 		done = d.add(&b, c, 2)
-		text := fmt.Sprintf("[%d, %d):", b.from, b.next)
+		var offsets []int64
 		for _, r := range b.records {
-			text += fmt.Sprintf(" %d", r.offset)
+			offsets = append(offsets, r.offset)
 		}
-		got = append(got, fmt.Sprint(text, b.skips))
+		got = append(got, fmt.Sprintf("[%d, %d): %v %v", b.from, b.next, offsets, b.skips))
 		b.reset(b.next)
 	}
 	want := []string{
-		"[0, 8): 2 3[{0 2 aborted} {4 8 compacted}]",
-		"[8, 14): 8 11[{12 14 control}]",
+		"[0, 8): [2 3] [{0 2 aborted} {4 8 compacted}]",
+		"[8, 14): [8 11] [{12 14 control}]",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)

@@ -137,7 +137,7 @@ func (p *partition) loop(ctx, work context.Context, in <-chan fetched) error {
 			case f := <-in:
 				if err := p.received(f); err != nil {
 					if ctx.Err() != nil {
-						return nil //nolint:nilerr // the fetch was told to end
+						return nil // the fetch was told to end
 					}
 					return err
 				}

@@ -194,7 +194,9 @@ func TestPartition_DrainsOnce(t *testing.T) {
 		time.Sleep(time.Second)
 		begin := time.Now()
 		cancel()
-		<-done
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("the last flush ended with %v, want that it was given up", err)
+		}
 		if took := time.Since(begin); took > p.cfg.Drain {
 			t.Errorf("letting the partition go took %v, the drain is %v", took, p.cfg.Drain)
 		}

@@ -1,8 +1,6 @@
 package pipeline
 
 import (
-	"slices"
-
 	"daybook/pipeline/dedupe"
 	"daybook/pipeline/sessionize"
 	"daybook/schemas"
@@ -62,7 +60,7 @@ func (s *state) reenterOne(n *network, u *user, w sessionize.Window, read readBa
 	x.windows = sessionize.Cover([]sessionize.Window{w}, u.segments(), s.rules.MaxGap)
 	for i := range s.rows {
 		r := &s.rows[i]
-		if string(r.Event.User) == u.id && string(r.Event.Network) == n.id && inPresence(r.Event.Kind) && covers(x.windows, r.TimeMs) {
+		if string(r.Event.User) == u.id && string(r.Event.Network) == n.id && inPresence(r.Event.Kind) && sessionize.Within(x.windows, r.TimeMs) {
 			x.add(string(r.DeviceID), sessionize.StoredEvent{ID: string(r.Event.ID), Event: sessionize.Event{
 				TimeMs: r.TimeMs, Offset: r.Offset, Gap: r.GapMs, Period: r.Period, Zone: s.zones.of(r.Zone),
 				Class: r.Class, Flags: r.Flags & sessionFlags, Kind: r.Event.Kind,
@@ -84,7 +82,7 @@ func (s *state) reenter(all map[[2]string]*reentry, read readBack) error {
 	}
 	err := read(ask, func(e *schemas.StoredEvent) error {
 		x := all[[2]string{e.Network, e.User}]
-		if x == nil || e.Offset >= s.from || !covers(x.windows, e.TimeMs) {
+		if x == nil || e.Offset >= s.from || !sessionize.Within(x.windows, e.TimeMs) {
 			return nil
 		}
 		id := schemas.Event{Network: []byte(e.Network), User: []byte(e.User), Source: []byte(e.Source), ID: []byte(e.ID)}
@@ -143,9 +141,4 @@ func (u *user) segments() []*sessionize.Key {
 		ks[i] = &k.Key
 	}
 	return ks
-}
-
-// covers says whether an instant lies in one of the windows.
-func covers(ws []sessionize.Window, ms int64) bool {
-	return slices.ContainsFunc(ws, func(w sessionize.Window) bool { return w.From <= ms && ms <= w.To })
 }

@@ -154,14 +154,14 @@ func (k *Key) coalesce(r Rules, from, to int) {
 	}
 }
 
-// Expand replaces what the key knows in the windows by single events. Every
+// Expand replaces what the key knows in the windows (of Cover) by single events. Every
 // segment that touches a window must lie in it; events must be all accepted
 // events of the key in the windows, in any order.
 func (k *Key) Expand(windows []Window, events []StoredEvent) {
 	if k.ids == nil {
 		k.ids = make(map[int64]string)
 	}
-	k.Segs = slices.DeleteFunc(k.Segs, func(s Segment) bool { return within(windows, s.First) })
+	k.Segs = slices.DeleteFunc(k.Segs, func(s Segment) bool { return Within(windows, s.First) })
 	for i := range events {
 		e := &events[i]
 		at := sort.Search(len(k.Segs), func(i int) bool { return k.Segs[i].Last >= e.TimeMs })

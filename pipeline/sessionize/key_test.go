@@ -61,7 +61,7 @@ func TestKey_GivesTheSessionsOfItsEvents(t *testing.T) {
 				w := Cover([]Window{{e.TimeMs - 1, e.TimeMs + 1}}, []*Key{&k}, 3)
 				var around []StoredEvent
 				for _, o := range events {
-					if within(w, o.TimeMs) {
+					if Within(w, o.TimeMs) {
 						around = append(around, o)
 					}
 				}

@@ -5,14 +5,11 @@ import "sort"
 // Window is a span of event time, both ends inclusive, in milliseconds.
 type Window struct{ From, To int64 }
 
-// within says whether an instant lies in one of the windows.
-func within(ws []Window, ms int64) bool {
-	for _, w := range ws {
-		if w.From <= ms && ms <= w.To {
-			return true
-		}
-	}
-	return false
+// Within says whether an instant lies in one of the windows, which must be as
+// Cover gives them: apart, in the order of time.
+func Within(ws []Window, ms int64) bool {
+	i := sort.Search(len(ws), func(i int) bool { return ws[i].To >= ms })
+	return i < len(ws) && ws[i].From <= ms
 }
 
 // Cover makes the windows of one user fit for re-entry (ARCHITECTURE.md
