@@ -63,7 +63,7 @@ func (s *state) record(r *record, read readBack) error {
 		s.control(r)
 		return nil
 	}
-	n := s.networks[string(r.event.Network)]
+	n := s.find(r.event.Network)
 	switch {
 	case r.reject.Reason != schemas.Accepted:
 	case !n.known():

@@ -34,7 +34,7 @@ func (s *state) reenterLate(b *batch, read readBack) error {
 		if r.control != nil || r.reject.Reason != schemas.Accepted {
 			continue
 		}
-		n := s.networks[string(r.event.Network)]
+		n := s.find(r.event.Network)
 		if !n.known() || r.timeMs >= n.horizon {
 			continue
 		}

@@ -25,6 +25,7 @@ type state struct {
 
 	pos      int64 // next offset
 	networks map[string]*network
+	lastNet  *network // found last: records of a network come together
 	zones    symbols
 	ledger   map[int64]*schemas.LedgerRow // by first offset: blocks that are not complete, or not written since they changed
 
@@ -191,6 +192,18 @@ func (s *state) network(id string) *network {
 		s.networks[id] = n
 	}
 	return n
+}
+
+// find gives the entry of a record's network; nil if there is none.
+func (s *state) find(id []byte) *network {
+	if s.lastNet == nil || s.lastNet.id != string(id) {
+		n := s.networks[string(id)]
+		if n == nil {
+			return nil
+		}
+		s.lastNet = n
+	}
+	return s.lastNet
 }
 
 // set puts a control in force if it is newer than what is.
