@@ -20,8 +20,8 @@ const keptCheckpoints = 3
 // broker refuse that commit for good. 30 s apart, they are ten minutes.
 const keptAmbiguous = 20
 
-// checkpointShare keeps the time that checkpoints take below a tenth, however
-// large the state has grown and however fast records come. Not measured.
+// checkpointShare keeps the time that checkpoints at the end of a burst take
+// below a tenth, however large the state and fast the bursts. Not measured.
 const checkpointShare = 10
 
 // checkpointDue says whether a checkpoint belongs to this turn: some time
@@ -33,10 +33,7 @@ func (p *partition) checkpointDue() bool {
 		return false
 	}
 	age := p.cfg.Now().Sub(p.triedTo)
-	if age < checkpointShare*p.checkTook {
-		return false
-	}
-	idle := !p.caughtUp.IsZero() && p.rest == nil
+	idle := age >= checkpointShare*p.checkTook && !p.caughtUp.IsZero() && p.rest == nil
 	return age >= p.cfg.CheckpointEvery || idle && (since >= p.cfg.CheckpointIdle || age >= time.Duration(p.rules.Rewrite)*time.Millisecond)
 }
 

@@ -489,3 +489,38 @@ func TestPartition_StorageDownForMinutes(t *testing.T) {
 		})
 	}
 }
+
+// A checkpoint that takes long is not taken after every burst, but as often as
+// is configured (ARCHITECTURE.md section 4.7: at least every 30 s).
+func TestPartition_CheckpointsWhenDue(t *testing.T) {
+	p := testPartition(newFakeLog(), newMemory())
+	now := time.UnixMilli(1_700_000_000_000)
+	p.cfg.Now = func() time.Time { return now }
+	p.state = newState(p.rules, 1, 0, 1, p.cfg.CheckpointIdle)
+	for _, c := range []struct {
+		name    string
+		age     time.Duration
+		took    time.Duration
+		atEnd   bool
+		records int64
+		want    bool
+	}{
+		{"nothing new", time.Hour, 0, true, 0, false},
+		{"a burst read to its end", time.Second, 0, true, p.cfg.CheckpointIdle, true},
+		{"a burst, while checkpoints take long", time.Second, time.Second, true, p.cfg.CheckpointIdle, false},
+		{"a burst, a while later", 10 * time.Second, time.Second, true, p.cfg.CheckpointIdle, true},
+		{"a few records", 9 * time.Second, 0, true, 1, false},
+		{"a few records, a while later", 10 * time.Second, 0, true, 1, true},
+		{"behind", 29 * time.Second, 0, false, p.cfg.CheckpointIdle, false},
+		{"behind, in due time", 30 * time.Second, time.Minute, false, 1, true},
+	} {
+		p.triedTo, p.checkTook, p.caughtUp = now.Add(-c.age), c.took, time.Time{}
+		if c.atEnd {
+			p.caughtUp = now
+		}
+		p.pointer.Next = p.state.pos - c.records
+		if got := p.checkpointDue(); got != c.want {
+			t.Errorf("%s: got %t, want %t", c.name, got, c.want)
+		}
+	}
+}
