@@ -225,6 +225,10 @@ func TestFreshness_LeastOverThePartitionsConcerned(t *testing.T) {
 	if d := cmp.Diff(query.FreshnessRow{CompleteThrough: &behind, Partitions: 2, Owned: 2, Behind: 1, Records: 30}, ask("")); d != "" {
 		t.Error("behind:", d)
 	}
+	every, err := query.Freshness{Every: true}.Ask(t.Context(), s)
+	if d := cmp.Diff(query.FreshnessRow{CompleteThrough: &behind, Partitions: 2, Owned: 2, Behind: 1, Records: 30}, every); d != "" || err != nil {
+		t.Error("all networks:", d, err)
+	}
 	if got := ask("u"); got.Partitions != 1 || got.CompleteThrough == nil || !got.CompleteThrough.Equal(behind) {
 		t.Errorf("user u lies on partition 0 alone: %+v", got)
 	}

@@ -47,8 +47,9 @@ type Network struct {
 // Freshness asks how complete the answers for a network, or for one user of
 // it, are (INTERFACES.md section 2).
 type Freshness struct {
-	Network string // required
+	Network string // required, unless Every
 	User    string // "" for the whole network
+	Every   bool   // all networks at once, for an administrator's list of them: of each partition the least of their watermarks
 }
 
 // FreshnessRow is the answer. CompleteThrough is nil while a partition
@@ -157,12 +158,17 @@ func (q Networks) SQL() (Statement, error) {
 
 // SQL gives the statement.
 func (q Freshness) SQL() (Statement, error) {
-	if q.Network == "" {
+	if q.Network == "" && !q.Every {
 		return Statement{}, ErrNoNetwork
 	}
-	st := Statement{Args: []Arg{{"network", q.Network}}, Threads: 1}
+	st := Statement{Threads: 1}
+	watermarks := "SELECT topic, epoch, partition, min(watermark) AS watermark FROM progress GROUP BY topic, epoch, partition"
+	if !q.Every {
+		watermarks = "SELECT topic, epoch, partition, watermark FROM progress WHERE network_id = {network:String}"
+		st.Args = []Arg{{"network", q.Network}}
+	}
 	user := ""
-	if q.User != "" {
+	if q.User != "" && !q.Every {
 		// All events of a user lie on one partition, which every session row names.
 		// A user without a session: every partition is concerned.
 		user = "\n    AND (partition IN (SELECT partition FROM users WHERE network_id = {network:String} AND user_id = {user:String})\n" +
@@ -173,7 +179,7 @@ func (q Freshness) SQL() (Statement, error) {
 		"  SELECT partition, owned, caught_up_at IS NOT NULL AS read, greatest(log_end - next_offset, 0) AS records,\n" +
 		"    if(caught_up_at IS NULL, watermark, caught_up_at - toIntervalMillisecond(out_of_orderness_ms)) AS through\n" +
 		"  FROM partitions LEFT JOIN (\n" +
-		"    SELECT topic, epoch, partition, watermark FROM progress WHERE network_id = {network:String}\n" +
+		"    " + watermarks + "\n" +
 		"  ) AS w USING (topic, epoch, partition)\n" +
 		"  WHERE epoch = (SELECT max(epoch) FROM partitions)" + user + "\n" +
 		")\n" +

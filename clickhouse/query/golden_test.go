@@ -51,6 +51,7 @@ func TestSQL_Golden(t *testing.T) {
 		"networks":          query.Networks{Limit: 100},
 		"networks_only":     query.Networks{Only: []string{"n"}, After: "m", Limit: 100},
 		"freshness":         query.Freshness{Network: "n"},
+		"freshness_every":   query.Freshness{Every: true},
 		"freshness_user":    query.Freshness{Network: "n", User: "u"},
 	} {
 		t.Run(name, func(t *testing.T) {

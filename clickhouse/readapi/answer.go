@@ -71,7 +71,11 @@ func (a *API) newStamp() Stamp {
 
 // freshen fills in complete_through for a network, or one user of it.
 func (a *API) freshen(ctx context.Context, s *Stamp, network, user string) error {
-	row, err := query.Freshness{Network: network, User: user}.Ask(ctx, a.db)
+	return a.freshenBy(ctx, s, query.Freshness{Network: network, User: user})
+}
+
+func (a *API) freshenBy(ctx context.Context, s *Stamp, question query.Freshness) error {
+	row, err := question.Ask(ctx, a.db)
 	if err != nil {
 		return a.storage(ctx, "freshness", err)
 	}

@@ -86,6 +86,32 @@ func TestProblem_StorageFailureHasRetryAfterAndSaysNothingOfIt(t *testing.T) {
 	}
 }
 
+// INTERFACES.md section 2: every answer carries as_of and complete_through, the
+// list of networks and the answer to a change too.
+func TestAnswer_EveryOneIsStamped(t *testing.T) {
+	t.Parallel()
+	s := serve(t, newFake())
+	for _, path := range []string{"/v1/networks", "/v1/networks/acme", annaRecord, annaRecord + "/2026-03-12", "/v1/networks/acme/users", "/v1/networks/acme/sessions", "/v1/networks/acme/rollups/daily"} {
+		r := s.do(http.MethodGet, path, "")
+		var stamp struct {
+			AsOf            *time.Time `json:"as_of"`
+			CompleteThrough *time.Time `json:"complete_through"`
+		}
+		if err := json.Unmarshal([]byte(r.body), &stamp); err != nil || r.status != http.StatusOK {
+			t.Errorf("GET %s: %d %v", path, r.status, err)
+			continue
+		}
+		if stamp.AsOf == nil || stamp.CompleteThrough == nil || !stamp.CompleteThrough.Equal(now.Add(-time.Minute)) {
+			t.Errorf("GET %s: stamped %v, %v", path, stamp.AsOf, stamp.CompleteThrough)
+		}
+	}
+	for _, path := range []string{"/v1/networks?format=csv", annaRecord + "?format=csv"} {
+		if r := s.do(http.MethodGet, path, ""); r.header.Get("Daybook-Complete-Through") == "null" || r.header.Get("Daybook-Complete-Through") == "" {
+			t.Errorf("GET %s: complete through %q", path, r.header.Get("Daybook-Complete-Through"))
+		}
+	}
+}
+
 func TestAnswer_MethodAndBodyLimits(t *testing.T) {
 	t.Parallel()
 	s := serve(t, newFake())

@@ -94,8 +94,11 @@ func (a *API) registerNetworks() {
 }
 
 func (a *API) listNetworks(ctx context.Context, in *networksInput) (*huma.StreamResponse, error) {
-	s := a.newStamp()
 	if in.csv() {
+		s := a.newStamp()
+		if err := a.freshenBy(ctx, &s, query.Freshness{Every: true}); err != nil {
+			return nil, err
+		}
 		f := in.csvFile("networks", s, "network_id", "title", "zone", "gap", "gap_s", "recording")
 		f.rows = func(ctx context.Context, out *export.CSV) error {
 			for row, err := range (query.Networks{Limit: query.All}).Run(ctx, a.db) {
@@ -126,6 +129,9 @@ func (a *API) networks(ctx context.Context, in PageInput) (*List[Network], error
 	body := &List[Network]{Items: []Network{}, Stamp: a.newStamp()}
 	var after string
 	if err := a.cursors.open(scope, in.Cursor, &after); err != nil {
+		return nil, err
+	}
+	if err := a.freshenBy(ctx, &body.Stamp, query.Freshness{Every: true}); err != nil {
 		return nil, err
 	}
 	for row, err := range (query.Networks{After: after, Limit: in.Limit + 1}).Run(ctx, a.db) {
@@ -178,6 +184,9 @@ func (a *API) putNetwork(ctx context.Context, in *putNetworkInput) (*huma.Stream
 	if err != nil {
 		return nil, a.settingsFailed(ctx, err)
 	}
+	// The change is in the log already: an answer that cannot tell how complete
+	// the network is must not look as if nothing had happened.
+	_ = a.freshen(ctx, &s, in.Network, "")
 	status := http.StatusOK
 	if set.Created {
 		status = http.StatusCreated

@@ -57,7 +57,7 @@ type cli struct {
 	Generate generateCmd `cmd:"" help:"Produce realistic load, the same for the same seed."`
 	SQL      sqlCmd      `cmd:"" name:"sql" help:"Ask the configured ClickHouse."`
 	Trace    traceCmd    `cmd:"" help:"Follow one event: partition, offset, fate, session and rows."`
-	Status   statusCmd   `cmd:"" help:"Show lag, complete-through, backlog, checkpoints and disk."`
+	Status   statusCmd   `cmd:"" help:"Show lag, complete-through, checkpoints and disk."`
 	Worker   workerCmd   `cmd:"" help:"Run the worker by itself: Kafka in, ClickHouse out."`
 	Serve    serveCmd    `cmd:"" help:"Run the read API and the page by themselves."`
 	Broker   brokerCmd   `cmd:"" help:"Run the embedded Kafka as its own process."`
