@@ -41,7 +41,7 @@ type config struct {
 
 	Group              string        `env:"GROUP" envDefault:"daybook" help:"consumer group of the workers"`
 	SessionTimeout     time.Duration `env:"SESSION_TIMEOUT" envDefault:"6s" help:"after this long without a heartbeat a worker's partitions go to others"`
-	FlushInterval      time.Duration `env:"FLUSH_INTERVAL" envDefault:"500ms" help:"longest time that a record waits for its flush"`
+	FlushInterval      time.Duration `env:"FLUSH_INTERVAL" envDefault:"800ms" help:"longest time that a record waits for its flush"`
 	BatchRecords       int           `env:"BATCH_RECORDS" envDefault:"50000" help:"most records of one flush"`
 	CheckpointInterval time.Duration `env:"CHECKPOINT_INTERVAL" envDefault:"30s" help:"a checkpoint and a commit at least this often"`
 	OutOfOrderness     time.Duration `env:"OUT_OF_ORDERNESS" envDefault:"1m" help:"how far the watermark stays behind the greatest event time"`
