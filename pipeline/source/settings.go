@@ -76,6 +76,10 @@ func (c *Client) scan(ctx context.Context, at place, yield func(*Record) (more b
 			next = bad.To
 			continue
 		}
+		if gone := (*OffsetOutOfRangeError)(nil); errors.As(err, &gone) && gone.Start > next {
+			next = gone.Start // cut off since scan began: what was there has newer records, or was dropped
+			continue
+		}
 		if err != nil {
 			return err
 		}
