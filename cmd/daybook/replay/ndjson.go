@@ -41,6 +41,9 @@ func (n *ndjson) next() (Row, error) {
 	return n.passed(l, text, &e), nil
 }
 
+// memberBytes is what a member takes beside its value, with room to spare.
+const memberBytes = 16
+
 // passed is an event that the decoder takes.
 func (n *ndjson) passed(l *line, text []byte, e *schemas.Event) Row {
 	changed := false
@@ -50,9 +53,11 @@ func (n *ndjson) passed(l *line, text []byte, e *schemas.Event) Row {
 	if string(e.Source) == schemas.DefaultSource {
 		e.Source, changed = []byte(n.source), true
 	}
-	value := slices.Clone(text)
+	var value []byte
 	if changed {
-		value = schemas.AppendEvent(nil, e)
+		value = schemas.AppendEvent(make([]byte, 0, len(text)+len(e.Network)+len(e.Source)+memberBytes), e)
+	} else {
+		value = slices.Clone(text)
 	}
 	n.lastMs = e.TimeMs
 	return Row{TimeMs: e.TimeMs, Key: eventKey(e), Value: value, File: n.member.Path, Line: l.number}
