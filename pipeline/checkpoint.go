@@ -20,21 +20,28 @@ const keptCheckpoints = 3
 // broker refuse that commit for good. 30 s apart, they are ten minutes.
 const keptAmbiguous = 20
 
-// checkpointShare keeps the time that checkpoints at the end of a burst take
-// below a tenth, however large the state and fast the bursts. Not measured.
+// checkpointShare keeps the time that checkpoints before the regular ones take
+// below a tenth, however large the state and fast the log. Not measured.
 const checkpointShare = 10
 
-// checkpointDue says whether a checkpoint belongs to this turn: some time
-// after the last one, or when a burst has been read to its end, so that every
-// session shows its last state at once and a restart has nothing to repeat.
+// checkpointDue says whether a checkpoint belongs to this turn: some time or
+// some megabytes after the last one, or when a burst has been read to its end,
+// so that every session shows its last state at once and a restart has nothing
+// to repeat.
 func (p *partition) checkpointDue() bool {
 	since := p.state.pos - p.pointer.Next
 	if since == 0 && p.state.clean() {
 		return false
 	}
 	age := p.cfg.Now().Sub(p.triedTo)
-	idle := age >= checkpointShare*p.checkTook && !p.caughtUp.IsZero() && p.rest == nil
-	return age >= p.cfg.CheckpointEvery || idle && (since >= p.cfg.CheckpointIdle || age >= time.Duration(p.rules.Rewrite)*time.Millisecond)
+	if age >= p.cfg.CheckpointEvery {
+		return true
+	}
+	if age < checkpointShare*p.checkTook {
+		return false
+	}
+	idle := !p.caughtUp.IsZero() && p.rest == nil
+	return p.sinceBytes >= p.cfg.CheckpointBytes || idle && (since >= p.cfg.CheckpointIdle || age >= time.Duration(p.rules.Rewrite)*time.Millisecond)
 }
 
 // checkpoint writes the state, which is clean, and commits its position with
@@ -42,7 +49,7 @@ func (p *partition) checkpointDue() bool {
 // commit is the fence.
 func (p *partition) checkpoint(ctx context.Context) error {
 	begin := p.cfg.Now()
-	p.triedTo = begin
+	p.triedTo, p.sinceBytes = begin, 0
 	packed, err := pack(p.state)
 	if err != nil {
 		return err

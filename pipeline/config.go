@@ -23,6 +23,7 @@ type Config struct {
 	BatchRecords    int           // records of a batch; 32,768: 15 MB of decoded events
 	BatchBytes      int           // bytes of a batch's values; 32 MB
 	CheckpointEvery time.Duration // 30 s
+	CheckpointBytes int64         // of records since the last checkpoint that call for one; 64 MB
 	CheckpointIdle  int64         // records since the last checkpoint that call for one as soon as the log is read to its end; 10,000
 	MaxRepeatIDs    int           // ids that a partition keeps to recognise repeats, before it moves a horizon up; 8 M: 400 MB
 
@@ -41,6 +42,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.BatchRecords, 32_768)
 	setDefault(&c.BatchBytes, 32<<20)
 	setDefault(&c.CheckpointEvery, 30*time.Second)
+	setDefault(&c.CheckpointBytes, 64<<20)
 	setDefault(&c.CheckpointIdle, 10_000)
 	setDefault(&c.MaxRepeatIDs, 8_000_000)
 	setDefault(&c.Drain, 3*time.Second)

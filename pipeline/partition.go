@@ -31,21 +31,22 @@ type partition struct {
 	batch   batch
 	rest    *source.Chunk // not wholly in a batch yet
 
-	pointer   source.Pointer   // of the last commit
-	kept      []source.Pointer // checkpoints that exist, newest first
-	ambiguous bool             // a commit of this generation may or may not have been applied
-	lastCheck time.Time        // of the last checkpoint; before the first one, of the beginning
-	triedTo   time.Time        // checkpoint: the last attempt
-	checkTook time.Duration    // the last checkpoint
-	caughtUp  time.Time        // when the last fetch was answered, if it read to the end; zero while behind
-	complete  time.Time        // caughtUp when every changed session was last written; zero while behind
-	logEnd    int64
-	lastRead  int64 // last record's timestamp, ms
-	published int64 // every changed session is written up to here
-	lastFlush time.Time
-	lastTopUp time.Time
-	status    atomic.Pointer[schemas.PartitionStatus]
-	unwritten bool // a flush was taken and is not durable: the state must be dropped
+	pointer    source.Pointer   // of the last commit
+	kept       []source.Pointer // checkpoints that exist, newest first
+	ambiguous  bool             // a commit of this generation may or may not have been applied
+	lastCheck  time.Time        // of the last checkpoint; before the first one, of the beginning
+	triedTo    time.Time        // checkpoint: the last attempt
+	sinceBytes int64            // of records since then
+	checkTook  time.Duration    // the last checkpoint
+	caughtUp   time.Time        // when the last fetch was answered, if it read to the end; zero while behind
+	complete   time.Time        // caughtUp when every changed session was last written; zero while behind
+	logEnd     int64
+	lastRead   int64 // last record's timestamp, ms
+	published  int64 // every changed session is written up to here
+	lastFlush  time.Time
+	lastTopUp  time.Time
+	status     atomic.Pointer[schemas.PartitionStatus]
+	unwritten  bool // a flush was taken and is not durable: the state must be dropped
 }
 
 func newPartition(id int32, cfg *Config, log Log, store Store, group committer, m *metrics) *partition {
@@ -214,7 +215,7 @@ func (p *partition) newBatch() {
 // turn applies the batch in hand, makes it durable, and takes a checkpoint if
 // one is due. The order is the delivery guarantee (I2): rows, snapshot, commit.
 func (p *partition) turn(ctx context.Context) error {
-	n := len(p.batch.records)
+	n, read := len(p.batch.records), int64(p.batch.bytes)
 	if p.batch.next > p.state.pos {
 		err := p.state.apply(&p.batch, func(ws []schemas.EventsWindow, yield func(*schemas.StoredEvent) error) error {
 			return p.retry(ctx, "read stored events", func() error {
@@ -232,6 +233,7 @@ func (p *partition) turn(ctx context.Context) error {
 		return err
 	}
 	p.metrics.records.Add(float64(n))
+	p.sinceBytes += read
 	p.newBatch()
 	if check {
 		if err := p.checkpoint(ctx); err != nil {

@@ -503,18 +503,21 @@ func TestPartition_CheckpointsWhenDue(t *testing.T) {
 		took    time.Duration
 		atEnd   bool
 		records int64
+		bytes   int64
 		want    bool
 	}{
-		{"nothing new", time.Hour, 0, true, 0, false},
-		{"a burst read to its end", time.Second, 0, true, p.cfg.CheckpointIdle, true},
-		{"a burst, while checkpoints take long", time.Second, time.Second, true, p.cfg.CheckpointIdle, false},
-		{"a burst, a while later", 10 * time.Second, time.Second, true, p.cfg.CheckpointIdle, true},
-		{"a few records", 9 * time.Second, 0, true, 1, false},
-		{"a few records, a while later", 10 * time.Second, 0, true, 1, true},
-		{"behind", 29 * time.Second, 0, false, p.cfg.CheckpointIdle, false},
-		{"behind, in due time", 30 * time.Second, time.Minute, false, 1, true},
+		{"nothing new", time.Hour, 0, true, 0, 0, false},
+		{"a burst read to its end", time.Second, 0, true, p.cfg.CheckpointIdle, 0, true},
+		{"a burst, while checkpoints take long", time.Second, time.Second, true, p.cfg.CheckpointIdle, 0, false},
+		{"a burst, a while later", 10 * time.Second, time.Second, true, p.cfg.CheckpointIdle, 0, true},
+		{"a few records", 9 * time.Second, 0, true, 1, 0, false},
+		{"a few records, a while later", 10 * time.Second, 0, true, 1, 0, true},
+		{"behind", 29 * time.Second, 0, false, p.cfg.CheckpointIdle, p.cfg.CheckpointBytes - 1, false},
+		{"behind, after 64 MB", time.Second, 100 * time.Millisecond, false, 1, p.cfg.CheckpointBytes, true},
+		{"behind, after 64 MB, while checkpoints take long", time.Second, time.Second, false, 1, p.cfg.CheckpointBytes, false},
+		{"behind, in due time", 30 * time.Second, time.Minute, false, 1, 0, true},
 	} {
-		p.triedTo, p.checkTook, p.caughtUp = now.Add(-c.age), c.took, time.Time{}
+		p.triedTo, p.checkTook, p.caughtUp, p.sinceBytes = now.Add(-c.age), c.took, time.Time{}, c.bytes
 		if c.atEnd {
 			p.caughtUp = now
 		}
