@@ -46,7 +46,7 @@ type config struct {
 	CheckpointInterval time.Duration `env:"CHECKPOINT_INTERVAL" envDefault:"30s" help:"a checkpoint and a commit at least this often"`
 	OutOfOrderness     time.Duration `env:"OUT_OF_ORDERNESS" envDefault:"1m" help:"how far the watermark stays behind the greatest event time"`
 	Lateness           time.Duration `env:"LATENESS" envDefault:"2h" help:"how far the horizon stays behind the watermark; older records are read back from storage"`
-	EventsRetention    time.Duration `env:"EVENTS_RETENTION" envDefault:"0" help:"how long events are kept; 0: for ever"`
+	EventsRetention    time.Duration `env:"EVENTS_RETENTION" envDefault:"0" help:"how long the topic daybook.events keeps its records, when it is made; 0: for ever; the tables keep every event"`
 
 	BrokerDiskBytes int64  `env:"BROKER_DISK_BYTES" envDefault:"4294967296" help:"disk budget of the embedded broker's log; the oldest records go first"`
 	EngineMemory    int64  `env:"ENGINE_MEMORY_BYTES" envDefault:"1073741824" help:"memory cap of the embedded engine"`
@@ -164,7 +164,7 @@ func (c *config) validateTimes(p *problems) {
 	span("OUT_OF_ORDERNESS", c.OutOfOrderness, 0, 24*time.Hour)
 	span("LATENESS", c.Lateness, 0, 30*24*time.Hour)
 	if c.EventsRetention != 0 && c.EventsRetention < 7*24*time.Hour {
-		p.add("EVENTS_RETENTION", "%s is less than 168h; a repeat or a late event needs the stored ones: write 168h or more, or 0 for ever", c.EventsRetention)
+		p.add("EVENTS_RETENTION", "%s is less than 168h; a worker that was off for longer would find records gone: write 168h or more, or 0 for ever", c.EventsRetention)
 	}
 }
 
