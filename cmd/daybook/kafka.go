@@ -74,7 +74,10 @@ func (a *app) topics(embedded bool) source.TopicsConfig {
 // ensureTopics makes the topics that are missing.
 func (a *app) ensureTopics(ctx context.Context, client *source.Client, embedded bool) error {
 	if err := client.EnsureTopics(ctx, a.topics(embedded)); err != nil {
-		return fmt.Errorf("%w (DAYBOOK_KAFKA_PARTITIONS says how many; more partitions are a migration to a new epoch)", err)
+		if errors.Is(err, source.ErrPartitionCount) {
+			err = fmt.Errorf("%w (DAYBOOK_KAFKA_PARTITIONS says how many; more partitions are a migration to a new epoch)", err)
+		}
+		return err
 	}
 	a.log.LogAttrs(ctx, slog.LevelDebug, "topics are ready")
 	return nil

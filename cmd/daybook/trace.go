@@ -69,8 +69,12 @@ func writeTraced(out io.Writer, e *clickhouse.TracedEvent) {
 		return
 	}
 	s := e.Session
-	fmt.Fprintf(out, "  session  %s\n           %s to %s, %d events, %s, ended by %s\n           days %s\n",
-		s.ID, instant(s.StartedAt), instant(s.EndedAt), s.Events, s.Status, s.EndReason, strings.Join(s.Dates, ", "))
+	ended := s.Status + ", ended by " + s.EndReason
+	if s.Status == "open" {
+		ended = "still open" // its row says inactivity until something else ends it
+	}
+	fmt.Fprintf(out, "  session  %s\n           %s to %s, %d events, %s\n           days %s\n",
+		s.ID, instant(s.StartedAt), instant(s.EndedAt), s.Events, ended, strings.Join(s.Dates, ", "))
 }
 
 func instant(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
