@@ -80,7 +80,7 @@ endif
 
 # The race detector needs a C compiler; the suite and the program do not.
 .PHONY: race
-race: need-go engine ## run the write side, storage and API under the race detector (needs a C compiler)
+race: need-go engine npm-tests ## run the write side, storage and API under the race detector (needs a C compiler)
 	@DAYBOOK_REQUIRE_ENGINE=1 CGO_ENABLED=1 $(GO) test -race -timeout 10m $(TESTFLAGS) ./pipeline/... ./clickhouse ./clickhouse/readapi ./cmd/daybook
 
 .PHONY: check
