@@ -76,7 +76,9 @@ func (m *mapper) extension(i int32, network *[]byte) bool {
 	case "device":
 		m.extDevice = m.text(i, "device")
 	case "deviceclass":
-		m.extClass = m.text(i, "deviceclass")
+		if m.extClass = m.text(i, "deviceclass"); len(m.extClass) > 0 && classOf(m.extClass) == ClassUnknown {
+			m.extra("", i)
+		}
 	default:
 		return false
 	}

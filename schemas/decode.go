@@ -15,10 +15,12 @@ const DefaultSource = "unknown"
 //     whichever comes first in the record;
 //  3. the types of the known fields, in the order of the record: WrongType;
 //  4. the rest in the order of the reasons: BadCloudEvent, id, network, user,
-//     time, received, device.class.
+//     time, received, then the length of source, type and device.id.
 //
 // Names match case-sensitively; null counts as absent; so does "" for source,
-// type, device.id and device.class.
+// type, device.id and device.class. A device.class other than mobile or web is
+// kept in Props, and the class is told by the user agent (INTERFACES.md
+// section 6).
 //
 // Unknown members are kept in Props, behind the members of `props`. One of the
 // outer object keeps its name, one of device, content or context gets that

@@ -103,6 +103,9 @@ func TestDecoder_KeepsUnknownFieldsInProps(t *testing.T) {
 		{`"device":{"os":"ios"},"props":{"device.os":1}`, `{"device.os":1}`},
 		{`"devic":{"e.os":1},"device":{"os":"ios"}`, `{"devic":{"e.os":1},"device.os":"ios"}`},
 		{`"":1`, `{"":1}`},
+		// A class that is neither mobile nor web is told by the user agent, and kept.
+		{`"device":{"class":"iOS"}`, `{"device.class":"iOS"}`},
+		{`"device":{"class":"Web "}`, `{"device.class":"Web "}`},
 	} {
 		ev := decoded(t, "{"+required+","+tt.more+"}")
 		if string(ev.Props) != tt.props {

@@ -30,6 +30,7 @@ func TestEventSchema_AgreesWithTheDecoder(t *testing.T) {
 		`{"specversion":"1.0","id":"1","tenant":"n","subject":"u","time":"2026-05-12T14:20:00Z"}`,
 		`{"specversion":"1.0","id":"1","network":"n","tenant":null,"subject":"u","time":"2026-05-12T14:20:00Z","device":"d","deviceclass":"Web","data":{"x":1,"label":"l"}}`,
 		"{" + required + `,"specversion":null,"device":{"class":""}}`,
+		"{" + required + `,"device":{"class":"tablet"}}`,
 	}
 	var d Decoder
 	var ev Event

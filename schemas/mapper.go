@@ -113,7 +113,9 @@ func (m *mapper) device(i int32) {
 		case "id":
 			m.ev.DeviceID = m.text(j, "device.id")
 		case "class":
-			m.class = m.text(j, "device.class")
+			if m.class = m.text(j, "device.class"); len(m.class) > 0 && classOf(m.class) == ClassUnknown {
+				m.extra("device.", j) // kept: the class is told by the user agent
+			}
 		default:
 			m.extra("device.", j)
 		}
@@ -251,16 +253,20 @@ func (m *mapper) check() Reject {
 			return Reject{FieldTooLong, f.name, remedyTooLong}
 		}
 	}
-	switch {
-	case len(m.class) == 0:
-	case foldIs(m.class, "mobile"):
-		ev.DeviceClass = ClassMobile
-	case foldIs(m.class, "web"):
-		ev.DeviceClass = ClassWeb
-	default:
-		return Reject{BadDeviceClass, "device.class", remedyClass}
-	}
+	ev.DeviceClass = classOf(m.class)
 	return Reject{}
+}
+
+// classOf reads device.class: mobile or web in any case of letters. What else
+// clients send (ios, tablet, desktop …) is unknown, as if absent.
+func classOf(text []byte) DeviceClass {
+	switch {
+	case foldIs(text, "mobile"):
+		return ClassMobile
+	case foldIs(text, "web"):
+		return ClassWeb
+	}
+	return ClassUnknown
 }
 
 // foldIs compares ASCII letters in any case with lower, which is lower case.

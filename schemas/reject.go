@@ -23,7 +23,6 @@ const (
 	BadUser               // user is longer than 256 bytes
 	NoTime                // time is missing
 	BadTime               // time is no RFC 3339 instant
-	BadDeviceClass        // device.class is neither mobile nor web
 	WrongPartition        // the record's key is not network/user, or it lies on another partition
 	UnknownNetwork        // no control record of the network precedes the record
 	TimeOutOfRange        // before 1990, or more than a year after it was received
@@ -37,7 +36,7 @@ const (
 var reasonNames = [reasonCount]string{ //nolint:gochecknoglobals // a constant that Go cannot write
 	"accepted", "too_large", "empty", "not_json", "invalid_utf8", "duplicate_key", "too_deep", "wrong_type",
 	"bad_cloudevent", "no_id", "bad_id", "no_network", "bad_network", "no_user", "bad_user", "no_time", "bad_time",
-	"bad_device_class", "wrong_partition", "unknown_network", "time_out_of_range", "too_old", "bad_control", "field_too_long", "unmappable",
+	"wrong_partition", "unknown_network", "time_out_of_range", "too_old", "bad_control", "field_too_long", "unmappable",
 }
 
 // String gives the name that is stored in rejects.reason and used as label.

@@ -28,5 +28,4 @@ const (
 	remedyNoTime     = "send the time at which it happened, as RFC 3339"
 	remedyBadTime    = "send RFC 3339 such as 2026-05-12T14:20:00.123Z or 2026-05-12T16:20:00+02:00"
 	remedyTooLong    = "send at most 256 bytes"
-	remedyClass      = "send mobile or web, or leave the field out"
 )

@@ -94,7 +94,7 @@ func badKinds() []badKind {
 		{name: "no such day", reason: schemas.BadTime, value: eventWith("time", `"time":"2026-02-30T10:00:00Z"`)},
 		{name: "long ago", reason: schemas.TimeOutOfRange, value: eventWith("time", `"time":"1900-01-01T00:00:00Z"`)},
 		{name: "far ahead", reason: schemas.TimeOutOfRange, value: eventWith("time", `"time":"2400-01-01T00:00:00Z"`)},
-		{name: "no class", reason: schemas.BadDeviceClass, value: eventWith("device", `"device":{"class":"toaster"}`)},
+		{name: "long device", reason: schemas.FieldTooLong, value: eventWith("device", `"device":{"id":"`+long+`"}`)},
 		{name: "wrong partition", reason: schemas.WrongPartition, value: good, away: true},
 		{name: "another key", reason: schemas.WrongPartition, value: good, key: "good/somebody-else"},
 		{name: "unknown network", reason: schemas.UnknownNetwork, value: eventWith("network", `"network":"nowhere"`), key: "nowhere/u"},
