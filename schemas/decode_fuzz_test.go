@@ -39,7 +39,11 @@ func FuzzDecoder(f *testing.F) {
 		if got.Reason == Accepted {
 			again := AppendEvent(nil, &ev)
 			var ev2 Event
-			if r := d.Decode(again, &ev2); r.Reason != Accepted {
+			r := d.Decode(again, &ev2)
+			if (r.Reason == TooDeep || r.Reason == TooLarge) && len(ev.Props) > 0 {
+				return // at the very limit: see AppendEvent
+			}
+			if r.Reason != Accepted {
 				t.Fatalf("%q: encoded as %q, which is %v", raw, again, r.Reason)
 			}
 			if diff := cmp.Diff(texts(&ev), texts(&ev2)); diff != "" {

@@ -6,6 +6,10 @@ import "unicode/utf8"
 // Decode gives ev back, but for FactZone and FactName, which travel in Props.
 // Absent fields, the default type and the default source are left out.
 //
+// Unknown members come back within props, one level deeper and behind a name
+// more: of an event at the very limit of depth, names or size Decode may say
+// TooDeep or TooLarge then.
+//
 // Text that cannot travel (invalid UTF-8, as old logs hold it, and NUL) becomes
 // U+FFFD. Props must be one valid JSON object or nil: it is copied as it is.
 func AppendEvent(dst []byte, ev *Event) []byte {
