@@ -175,6 +175,10 @@ func TestBadInput_IsKeptWithItsReasonAndStopsNothing(t *testing.T) {
 			}
 		}
 	}
+	for _, row := range d.sql(`SELECT reason, count(), any(detail) FROM daybook.rejects GROUP BY reason ORDER BY reason`) {
+		t.Logf("%-18s %5s rejects: %s", row[0], row[1], row[2])
+	}
+	t.Logf("%d good events around them, all stored; %d kinds of bad records, %d each", good, len(kinds), perKind)
 	if n := d.number(`SELECT count() FROM daybook.rejects WHERE detail = ''`); n != 0 {
 		t.Errorf("%d rejects say nothing about what is wrong", n)
 	}
