@@ -10,7 +10,7 @@ const dailySQL = "SELECT concat(toString(date), ' ', toString(sessions), ' ', to
 	" toString(mobile_s), ' ', toString(web_s)) FROM daily_users WHERE network_id = 'n' AND user_id = 'u' ORDER BY date"
 
 // SEMANTICS.md section 8, vector 11; SPK-18: sum, union and overlap of a day.
-func TestDailyUsers_GoldenVector11(t *testing.T) {
+func TestGolden_11_SumUnionAndOverlap(t *testing.T) {
 	s := open(t)
 	f := flush(9)
 	session(f, "n", "u", "b", schemas.ClassWeb, at(t, "2026-05-12T08:00:00Z"), at(t, "2026-05-12T10:00:00Z"), false)

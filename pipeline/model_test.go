@@ -615,10 +615,10 @@ func (w *world) run(r *rand.Rand) string {
 	return compare(w.store, reference(w.log, w.rules.LedgerBlock))
 }
 
-// TestState_SameLogSameTables plays random histories (ARCHITECTURE.md section
+// TestGolden_15_SameLogSameTables plays random histories (ARCHITECTURE.md section
 // 4, "proof that is expected"; golden vector 15). Give a failing seed back with
-// -run 'TestState_SameLogSameTables' -model.seed N.
-func TestState_SameLogSameTables(t *testing.T) {
+// -run 'TestGolden_15_SameLogSameTables' -model.seed N.
+func TestGolden_15_SameLogSameTables(t *testing.T) {
 	n := *modelCount
 	for seed := *modelSeed; seed < *modelSeed+int64(n); seed++ {
 		r := rand.New(rand.NewSource(seed))

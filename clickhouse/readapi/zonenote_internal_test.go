@@ -17,7 +17,7 @@ func zone(t *testing.T, name string) *time.Location {
 }
 
 // SPK-24, golden vector 14, SEMANTICS.md section 6.3.
-func TestZoneNote_OnlyIfOffsetsDiffer(t *testing.T) {
+func TestGolden_14_ZoneNoteOnlyIfOffsetsDiffer(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		subject, viewer, start, end string
