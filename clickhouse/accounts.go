@@ -30,6 +30,16 @@ func (s *Store) WriteGap(ctx context.Context, g Gap) error {
 	return wrap(ctx, "write gap", err)
 }
 
+// GapEnd gives the end of the recorded gap of a partition that an offset lies
+// in, exclusive; 0 if there is none.
+func (s *Store) GapEnd(ctx context.Context, epoch uint16, partition int32, offset int64) (int64, error) {
+	var to int64
+	row := s.conn.QueryRow(ctx, "SELECT max(to_offset) FROM gaps WHERE epoch = {epoch:UInt16} AND partition = {partition:Int32}"+
+		" AND from_offset <= {at:Int64} AND to_offset > {at:Int64}",
+		named("epoch", epoch), named("partition", partition), named("at", offset))
+	return to, wrap(ctx, "look for a gap", row.Scan(&to))
+}
+
 // Account is what became of offsets: each is exactly one of Accepted,
 // Duplicate, NotRecorded, Rejected and Skipped (I7).
 type Account struct {

@@ -56,6 +56,14 @@ func TestWriteGap_TwiceIsOne(t *testing.T) {
 	if got := text(t, s, "SELECT toString((topic, epoch, partition, from_offset, to_offset, reason, actor)) FROM gaps"); len(got) != 1 || got[0] != "('daybook.events',1,2,10,20,'retention','me')" {
 		t.Error(got)
 	}
+	for at, want := range map[int64]int64{g.From: g.To, g.To - 1: g.To, g.From - 1: 0, g.To: 0} {
+		if to, err := s.GapEnd(t.Context(), g.Epoch, g.Partition, at); err != nil || to != want {
+			t.Errorf("GapEnd at %d gives %d, %v, want %d", at, to, err, want)
+		}
+	}
+	if to, err := s.GapEnd(t.Context(), g.Epoch, g.Partition+1, g.From); err != nil || to != 0 {
+		t.Errorf("GapEnd of another partition gives %d, %v", to, err)
+	}
 }
 
 func TestPartitions_NewestReportOfTheNewestEpoch(t *testing.T) {

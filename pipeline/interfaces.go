@@ -16,6 +16,8 @@ type Store interface {
 	StoredEvents(ctx context.Context, q schemas.EventsQuery, yield func(*schemas.StoredEvent) error) error
 	// ColdState tells what is stored of a partition below an offset.
 	ColdState(ctx context.Context, epoch uint16, partition int32, below int64) (*schemas.ColdState, error)
+	// GapEnd gives the end of the recorded gap that an offset lies in; 0 if none.
+	GapEnd(ctx context.Context, epoch uint16, partition int32, offset int64) (int64, error)
 	// Report publishes what this worker knows of its partitions now.
 	Report(ctx context.Context, statuses []schemas.PartitionStatus) error
 }

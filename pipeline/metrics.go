@@ -91,7 +91,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		m.rejected.WithLabelValues(r.String())
 	}
 	m.notRecorded.WithLabelValues(NotRecordedDisabled)
-	for _, r := range []string{"control", "aborted", "compacted"} {
+	for _, r := range []string{"control", "aborted", "compacted", skippedGap} {
 		m.skipped.WithLabelValues(r)
 	}
 	return m

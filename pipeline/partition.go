@@ -79,7 +79,7 @@ func (p *partition) run(ctx context.Context, committed source.Committed, warm *r
 	now := p.cfg.Now()
 	p.published, p.lastCheck, p.triedTo, p.lastFlush = p.state.pos, now, now, now
 	p.logger.InfoContext(ctx, "resume", slog.Int64("offset", p.state.pos), slog.String("checkpoint", p.pointer.ID), slog.Bool("warm", warm != nil))
-	if err := p.checkLog(ctx, p.state.pos); err != nil {
+	if err := p.enterLog(ctx, committed.Offset); err != nil {
 		return err
 	}
 	p.newBatch()

@@ -29,6 +29,7 @@ type fakeLog struct {
 	commits     []int64
 	committing  error
 	ended       int
+	start       int64 // what is before is gone
 	grown       chan struct{}
 }
 
@@ -88,7 +89,7 @@ func (l *fakeLog) Fetch(ctx context.Context, _ int32, offset int64) (*source.Chu
 func (l *fakeLog) ListOffsets(context.Context, int32) (start, end int64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return 0, int64(len(l.records)), nil
+	return l.start, int64(len(l.records)), nil
 }
 
 func (l *fakeLog) WriteCheckpoint(_ context.Context, _ int32, next int64, snapshot []byte) (source.Pointer, error) {

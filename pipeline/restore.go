@@ -107,19 +107,33 @@ func (p *partition) snapshot(ctx context.Context, pointer source.Pointer) (*rest
 	return nil, nil
 }
 
-// checkLog halts if the log does not hold the position.
-func (p *partition) checkLog(ctx context.Context, pos int64) error {
-	start, end, err := p.log.ListOffsets(ctx, p.id)
-	if err != nil {
-		return fmt.Errorf("list offsets of partition %d: %w", p.id, err)
+// enterLog checks that the log holds the state's position. What retention took
+// unread is passed over only where a person has recorded it as a gap
+// (daybook skip); else the partition halts (ARCHITECTURE.md section 4.8). A gap
+// begins at the committed offset, while a cold start resumes before it.
+func (p *partition) enterLog(ctx context.Context, committed int64) error {
+	for {
+		start, end, err := p.log.ListOffsets(ctx, p.id)
+		if err != nil {
+			return fmt.Errorf("list offsets of partition %d: %w", p.id, err)
+		}
+		pos := p.state.pos
+		switch {
+		case pos > end:
+			return &HaltError{p.id, fmt.Sprintf("the log ends at %d, the next record to read is %d: it lost records or is another topic", end, pos), "restore the log, or start a new epoch with daybook migrate --new-epoch"}
+		case pos >= start:
+			return nil
+		}
+		to, err := p.store.GapEnd(ctx, p.cfg.Epoch, p.id, max(pos, committed))
+		if err != nil {
+			return fmt.Errorf("look for a gap of partition %d: %w", p.id, err)
+		}
+		if to <= pos {
+			return &HaltError{p.id, fmt.Sprintf("the log begins at %d, the next record to read is %d: retention took unread records", start, pos), fmt.Sprintf("restore the log, or give them up: daybook skip --partition %d --reason TEXT", p.id)}
+		}
+		p.logger.WarnContext(ctx, "gap passed", slog.Int64("from", pos), slog.Int64("to", min(to, end)))
+		p.state.pass(min(to, end))
 	}
-	switch {
-	case pos < start:
-		return &HaltError{p.id, fmt.Sprintf("the log begins at %d, the next record to read is %d: retention took unread records", start, pos), "raise the topic's retention; the lost range must be recorded before the worker may go on"}
-	case pos > end:
-		return &HaltError{p.id, fmt.Sprintf("the log ends at %d, the next record to read is %d: it lost records or is another topic", end, pos), "restore the log, or start a new epoch with daybook migrate --new-epoch"}
-	}
-	return nil
 }
 
 // pack compresses a snapshot for the checkpoints topic.

@@ -107,6 +107,9 @@ func (w *Worker) generation(gen *source.Generation) {
 // restartAfter is the pause before a partition that failed is restored again.
 const restartAfter = time.Second
 
+// haltLook is how often a halted partition looks whether a person has decided.
+const haltLook = 10 * time.Second
+
 // partition runs one partition until the generation ends. An error that is no
 // halt drops the state and begins again from the last checkpoint.
 func (w *Worker) partition(ctx context.Context, gen *source.Generation, id int32) {
@@ -121,7 +124,11 @@ func (w *Worker) partition(ctx context.Context, gen *source.Generation, id int32
 			w.cfg.Logger.ErrorContext(ctx, "partition halted", slog.Int("partition", int(id)), slog.String("why", halt.Why), slog.String("remedy", halt.Remedy))
 			w.metrics.halted.WithLabelValues(label(id)).Set(1)
 			w.halt(id, err)
-			<-ctx.Done()
+			select {
+			case <-time.After(haltLook):
+			case <-ctx.Done():
+			}
+			w.metrics.halted.WithLabelValues(label(id)).Set(0)
 			w.halt(id, nil)
 		case errors.Is(err, source.ErrFenced):
 			w.cfg.Logger.WarnContext(ctx, "partition is another's now", slog.Int("partition", int(id)))

@@ -19,6 +19,7 @@ type memory struct {
 	mu       sync.Mutex
 	parts    map[int32]*tables
 	statuses map[int32]schemas.PartitionStatus
+	gap      [2]int64
 	changed  chan struct{} // closed and replaced at each change
 }
 
@@ -69,6 +70,16 @@ func (m *memory) ColdState(_ context.Context, _ uint16, partition int32, below i
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.of(partition).cold(below), nil
+}
+
+// GapEnd knows the gap that a test recorded.
+func (m *memory) GapEnd(_ context.Context, _ uint16, _ int32, offset int64) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.gap[0] <= offset && offset < m.gap[1] {
+		return m.gap[1], nil
+	}
+	return 0, nil
 }
 
 func (m *memory) Report(_ context.Context, statuses []schemas.PartitionStatus) error {
