@@ -3,8 +3,12 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"daybook/pipeline/source"
 )
@@ -43,16 +47,60 @@ func TestPartition_PassesARecordedGap(t *testing.T) {
 	})
 }
 
-// A cold start resumes before the committed offset, where the gap begins.
-func TestPartition_PassesAGapAfterAColdStart(t *testing.T) {
+// A state older than the committed offset halts although a gap is recorded:
+// what it lacks cannot be read again.
+func TestPartition_HaltsAtAGapBehindTheCommittedOffset(t *testing.T) {
 	l, m := newFakeLog(), newMemory()
 	for range 10 {
 		l.event("ann", "x")
 	}
-	l.start, m.gap = 8, [2]int64{5, 8}
+	l.start, m.gap = 8, [2]int64{0, 8}
 	p := testPartition(l, m)
 	p.state = newState(p.rules, 1, 0, 1, 0)
-	if err := p.enterLog(t.Context(), 5); err != nil || p.state.pos != 8 {
-		t.Errorf("position %d, %v, want 8", p.state.pos, err)
+	var halt *HaltError
+	if err := p.enterLog(t.Context(), 5); !errors.As(err, &halt) || p.state.pos != 0 {
+		t.Errorf("position %d, %v, want a halt at 0", p.state.pos, err)
 	}
+}
+
+// Behind a gap the stored events of before it are still neighbours: a session
+// goes on over it, and a setting that was applied before it is in force.
+func TestPartition_KnowsWhatIsStoredBeforeAGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, m := newFakeLog(), newMemory()
+		l.control(t, acme)
+		l.event("ann", "before")
+		p := testPartition(l, m)
+		p.state = newState(p.rules, 1, 0, 1, 0) // reads, writes, and is killed before its first checkpoint
+		for p.state.pos < 2 {                   // the control record ends a batch
+			p.newBatch()
+			chunk, err := l.Fetch(t.Context(), 0, p.state.pos)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.decoder.add(&p.batch, chunk, 100)
+			if err := errors.Join(p.state.apply(&p.batch, nil), p.flush(t.Context(), true)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.event("ann", "lost")
+		time.Sleep(time.Minute)
+		l.event("ann", "behind")
+		l.start, m.gap = 3, [2]int64{0, 3}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		defer cancel()
+		go func() { done <- testPartition(l, m).run(ctx, source.Committed{Offset: -1}, nil) }()
+		limit, stop := context.WithTimeout(t.Context(), time.Hour)
+		defer stop()
+		m.await(limit, t, "one session of both events", func() bool {
+			return slices.ContainsFunc(slices.Collect(maps.Values(m.of(0).sessions)), func(s versioned[string]) bool {
+				return strings.Contains(s.row, " 2 events")
+			})
+		})
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -219,7 +219,7 @@ func (p *partition) turn(ctx context.Context) error {
 	if p.batch.next > p.state.pos {
 		err := p.state.apply(&p.batch, func(ws []schemas.EventsWindow, yield func(*schemas.StoredEvent) error) error {
 			return p.retry(ctx, "read stored events", func() error {
-				return p.store.StoredEvents(ctx, schemas.EventsQuery{Epoch: p.cfg.Epoch, Partition: p.id, BelowOffset: p.state.from, Windows: ws}, yield)
+				return p.store.StoredEvents(ctx, schemas.EventsQuery{Epoch: p.cfg.Epoch, Partition: p.id, BelowOffset: p.batch.from, Windows: ws}, yield)
 			})
 		})
 		if err != nil {

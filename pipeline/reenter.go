@@ -82,7 +82,7 @@ func (s *state) reenter(all map[[2]string]*reentry, read readBack) error {
 	}
 	err := read(ask, func(e *schemas.StoredEvent) error {
 		x := all[[2]string{e.Network, e.User}]
-		if x == nil || e.Offset >= s.from || !sessionize.Within(x.windows, e.TimeMs) {
+		if x == nil || e.Offset >= s.pos || !sessionize.Within(x.windows, e.TimeMs) {
 			return nil
 		}
 		id := schemas.Event{Network: []byte(e.Network), User: []byte(e.User), Source: []byte(e.Source), ID: []byte(e.ID)}
