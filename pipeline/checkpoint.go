@@ -54,9 +54,15 @@ func (p *partition) checkpoint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := p.cfg.Failpoint(PointCheckpointPacked); err != nil {
+		return err
+	}
 	pointer, err := p.log.WriteCheckpoint(ctx, p.id, p.state.pos, packed)
 	if err != nil {
 		return p.uncommitted(ctx, err)
+	}
+	if err := p.cfg.Failpoint(PointCheckpointWritten); err != nil {
+		return err
 	}
 	p.kept = append([]source.Pointer{pointer}, p.kept...)
 	if err := p.group.Commit(ctx, p.id, p.state.pos, pointer.String()); err != nil {
@@ -65,6 +71,9 @@ func (p *partition) checkpoint(ctx context.Context) error {
 	}
 	p.pointer, p.lastCheck, p.checkTook = pointer, begin, p.cfg.Now().Sub(begin)
 	p.metrics.checkpoint(p.id, len(packed), p.checkTook)
+	if err := p.cfg.Failpoint(PointCommitted); err != nil {
+		return err
+	}
 	if p.ambiguous { // a commit that may still be applied needs its snapshot
 		if len(p.kept) > keptAmbiguous {
 			p.logger.WarnContext(ctx, "a commit's answer was lost: the group is joined anew, so that old checkpoints can go", slog.Int("checkpoints", len(p.kept)))
@@ -81,7 +90,7 @@ func (p *partition) checkpoint(ctx context.Context) error {
 		return nil
 	}
 	p.kept = p.kept[:keptCheckpoints]
-	return nil
+	return p.cfg.Failpoint(PointDropped)
 }
 
 // uncommitted judges a checkpoint that failed: rows are durable, so going on

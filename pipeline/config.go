@@ -32,6 +32,10 @@ type Config struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 	Now        func() time.Time // the wall clock; time.Now
+
+	// Failpoint is called at the named steps of the protocol (failpoint.go); the
+	// error that it gives is the step's. nil in production.
+	Failpoint func(point string) error
 }
 
 // withDefaults fills what is zero.
@@ -48,6 +52,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.Drain, 3*time.Second)
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Failpoint == nil {
+		c.Failpoint = func(string) error { return nil }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

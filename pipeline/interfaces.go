@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 
 	"daybook/pipeline/source"
 	"daybook/schemas"
@@ -34,9 +35,50 @@ type Log interface {
 	AppendControl(ctx context.Context, partition int32, value, signature []byte) (offset int64, err error)
 }
 
-// committer fences: *source.Generation has it.
+// committer fences: a Generation has it.
 type committer interface {
 	Commit(ctx context.Context, partition int32, offset int64, metadata string) error
 	// End gives the generation up: what was sent under it is refused from then on.
 	End()
+}
+
+// Join makes the worker a member of the consumer group.
+type Join func() (Group, error)
+
+// Group is a membership: Next waits for the next generation, Close ends the
+// present one, waits for its functions and leaves the group.
+type Group interface {
+	Next(ctx context.Context) (Generation, error)
+	Close() error
+}
+
+// Generation is a time in which the member owns partitions; *source.Generation
+// has it, and says what each method promises.
+type Generation interface {
+	committer
+	Assignment() source.Assignment
+	Context() context.Context
+	Start(fn func(ctx context.Context))
+	Committed(ctx context.Context) (map[int32]source.Committed, error)
+}
+
+// JoinGroup is the Join of a real group.
+func JoinGroup(client *source.Client, cfg source.GroupConfig) Join {
+	return func() (Group, error) {
+		g, err := client.NewGroup(cfg)
+		if err != nil {
+			return nil, fmt.Errorf("join group: %w", err)
+		}
+		return kafkaGroup{g}, nil
+	}
+}
+
+type kafkaGroup struct{ *source.Group }
+
+func (g kafkaGroup) Next(ctx context.Context) (Generation, error) {
+	gen, err := g.Group.Next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return gen, nil
 }

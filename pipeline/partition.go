@@ -68,6 +68,9 @@ const classCache = 4096
 // nil when the partition was let go in order; *HaltError if a person must
 // decide; source.ErrFenced if the group has moved on.
 func (p *partition) run(ctx context.Context, committed source.Committed, warm *restored) error {
+	if err := p.cfg.Failpoint(PointAssigned); err != nil {
+		return err
+	}
 	r := warm
 	if r == nil {
 		var err error
@@ -80,6 +83,9 @@ func (p *partition) run(ctx context.Context, committed source.Committed, warm *r
 	p.published, p.lastCheck, p.triedTo, p.lastFlush = p.state.pos, now, now, now
 	p.logger.InfoContext(ctx, "resume", slog.Int64("offset", p.state.pos), slog.String("checkpoint", p.pointer.ID), slog.Bool("warm", warm != nil))
 	if err := p.enterLog(ctx, committed.Offset); err != nil {
+		return err
+	}
+	if err := p.cfg.Failpoint(PointRestored); err != nil {
 		return err
 	}
 	p.newBatch()
@@ -179,6 +185,9 @@ func (p *partition) received(f fetched) error {
 		}
 		return f.err
 	}
+	if err := p.cfg.Failpoint(PointFetched); err != nil {
+		return err
+	}
 	p.logEnd, p.caughtUp = f.chunk.LastStable, time.Time{}
 	if f.chunk.Next >= f.chunk.LastStable {
 		p.caughtUp = f.at
@@ -227,6 +236,10 @@ func (p *partition) turn(ctx context.Context) error {
 			return err
 		}
 		p.boundMemory()
+		if err := p.cfg.Failpoint(PointApplied); err != nil {
+			p.unwritten = true
+			return err
+		}
 	}
 	check := p.checkpointDue()
 	if err := p.flush(ctx, check); err != nil {
@@ -261,7 +274,13 @@ func (p *partition) flush(ctx context.Context, force bool) error {
 	p.lastFlush = now
 	if !empty(f) {
 		p.unwritten = true
+		if err := p.cfg.Failpoint(PointWriting); err != nil {
+			return err
+		}
 		if err := p.retry(ctx, "write", func() error { return p.store.Write(ctx, f) }); err != nil {
+			return err
+		}
+		if err := p.cfg.Failpoint(PointWritten); err != nil {
 			return err
 		}
 		p.unwritten = false
@@ -269,6 +288,9 @@ func (p *partition) flush(ctx context.Context, force bool) error {
 	}
 	p.state.settle()
 	p.state.reuse(f)
+	if err := p.cfg.Failpoint(PointSettled); err != nil {
+		return err
+	}
 	if len(p.state.touched) == 0 {
 		p.published = p.state.pos
 	}
@@ -351,5 +373,8 @@ func (p *partition) letGo(ctx context.Context) error {
 	if err := p.flush(ctx, true); err != nil {
 		return err
 	}
-	return p.checkpoint(ctx)
+	if err := p.checkpoint(ctx); err != nil {
+		return err
+	}
+	return p.cfg.Failpoint(PointReleased)
 }

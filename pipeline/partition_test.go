@@ -407,7 +407,7 @@ func TestPartition_AgesShowAnOutage(t *testing.T) {
 
 // States of partitions that went to another worker are not held on to.
 func TestWorker_ForgetsWhatItDoesNotOwn(t *testing.T) {
-	w := New(Config{}, nil, nil)
+	w := New(Config{}, nil, nil, nil)
 	for id := range int32(4) {
 		w.warm[id] = &restored{}
 	}

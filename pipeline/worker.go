@@ -18,7 +18,8 @@ import (
 // the group gives it, each in a goroutine of its own.
 type Worker struct {
 	cfg     Config
-	client  *source.Client
+	log     Log
+	join    Join
 	store   Store
 	metrics *metrics
 
@@ -30,10 +31,10 @@ type Worker struct {
 }
 
 // New prepares a worker; Run makes it work.
-func New(cfg Config, client *source.Client, store Store) *Worker {
+func New(cfg Config, log Log, join Join, store Store) *Worker {
 	cfg = cfg.withDefaults()
 	w := &Worker{
-		cfg: cfg, client: client, store: store, metrics: newMetrics(cfg.Registerer),
+		cfg: cfg, log: log, join: join, store: store, metrics: newMetrics(cfg.Registerer),
 		owned: make(map[int32]*partition), halts: make(map[int32]error), warm: make(map[int32]*restored),
 	}
 	w.metrics.repeatIDsLimit.Set(float64(cfg.MaxRepeatIDs))
@@ -43,10 +44,10 @@ func New(cfg Config, client *source.Client, store Store) *Worker {
 // Run joins the group and works until ctx ends; then it finishes what is in
 // hand and leaves the group. It returns an error only if it cannot go on: the
 // group cannot be joined, or the topic has other partitions than its epoch.
-func (w *Worker) Run(ctx context.Context, group source.GroupConfig) error {
-	g, err := w.client.NewGroup(group) //nolint:contextcheck // joins at the first Next, which takes it
+func (w *Worker) Run(ctx context.Context) error {
+	g, err := w.join()
 	if err != nil {
-		return fmt.Errorf("join group: %w", err)
+		return err
 	}
 	reporting, stopReports := context.WithCancel(context.WithoutCancel(ctx))
 	var reports sync.WaitGroup
@@ -67,7 +68,7 @@ func (w *Worker) Run(ctx context.Context, group source.GroupConfig) error {
 }
 
 // generations works through one generation of the group after the other.
-func (w *Worker) generations(ctx context.Context, g *source.Group) error {
+func (w *Worker) generations(ctx context.Context, g Group) error {
 	for {
 		gen, err := g.Next(ctx)
 		if err != nil {
@@ -77,23 +78,24 @@ func (w *Worker) generations(ctx context.Context, g *source.Group) error {
 			return fmt.Errorf("join generation: %w", err)
 		}
 		w.metrics.rebalances.Inc()
-		if gen.PartitionCount > 0 && int32(gen.PartitionCount) != w.cfg.Partitions {
+		if count := gen.Assignment().PartitionCount; count > 0 && int32(count) != w.cfg.Partitions {
 			gen.End()
-			return fmt.Errorf("topic %s has %d partitions, its epoch has %d: users would move between partitions; start a new epoch with daybook migrate --new-epoch", w.cfg.Topic, gen.PartitionCount, w.cfg.Partitions)
+			return fmt.Errorf("topic %s has %d partitions, its epoch has %d: users would move between partitions; start a new epoch with daybook migrate --new-epoch", w.cfg.Topic, count, w.cfg.Partitions)
 		}
 		w.generation(gen)
 	}
 }
 
 // generation starts a goroutine for each partition and waits for all of them.
-func (w *Worker) generation(gen *source.Generation) {
-	w.cfg.Logger.Info("generation joined", slog.Int("generation", int(gen.ID)), slog.String("partitions", fmt.Sprint(gen.Partitions)))
+func (w *Worker) generation(gen Generation) {
+	given := gen.Assignment()
+	w.cfg.Logger.Info("generation joined", slog.Int("generation", int(given.ID)), slog.String("partitions", fmt.Sprint(given.Partitions)))
 	w.mu.Lock()
 	w.joined = true
-	w.forgetWarm(gen.Partitions)
+	w.forgetWarm(given.Partitions)
 	w.mu.Unlock()
 	var all sync.WaitGroup
-	for _, id := range gen.Partitions {
+	for _, id := range given.Partitions {
 		all.Add(1)
 		gen.Start(func(ctx context.Context) {
 			defer all.Done()
@@ -112,7 +114,7 @@ const haltLook = 10 * time.Second
 
 // partition runs one partition until the generation ends. An error that is no
 // halt drops the state and begins again from the last checkpoint.
-func (w *Worker) partition(ctx context.Context, gen *source.Generation, id int32) {
+func (w *Worker) partition(ctx context.Context, gen Generation, id int32) {
 	defer w.metrics.forget(id)
 	for ctx.Err() == nil {
 		err := w.attempt(ctx, gen, id)
@@ -146,12 +148,12 @@ func (w *Worker) partition(ctx context.Context, gen *source.Generation, id int32
 }
 
 // attempt restores a partition and works it off.
-func (w *Worker) attempt(ctx context.Context, gen *source.Generation, id int32) error {
+func (w *Worker) attempt(ctx context.Context, gen Generation, id int32) error {
 	committed, err := gen.Committed(ctx)
 	if err != nil {
 		return fmt.Errorf("read committed offset of partition %d: %w", id, err)
 	}
-	p := newPartition(id, &w.cfg, w.client, w.store, gen, w.metrics)
+	p := newPartition(id, &w.cfg, w.log, w.store, gen, w.metrics)
 	w.mu.Lock()
 	w.owned[id] = p
 	w.mu.Unlock()

@@ -183,12 +183,11 @@ func (r *rig) start(name string) (stop func()) {
 		Topic: schemas.TopicEvents, Epoch: 1, Partitions: r.partitions, Worker: name, ControlKey: rigKey,
 		FlushAge: 20 * time.Millisecond, CheckpointEvery: 200 * time.Millisecond, CheckpointIdle: 1,
 	}
-	w := New(cfg, r.connect(), r.store)
+	client := r.connect()
+	w := New(cfg, client, JoinGroup(client, source.GroupConfig{SessionTimeout: 3 * time.Second, Heartbeat: 50 * time.Millisecond, JoinBackoff: 50 * time.Millisecond}), r.store)
 	ctx, cancel := context.WithCancel(r.ctx)
 	done := make(chan error, 1)
-	go func() {
-		done <- w.Run(ctx, source.GroupConfig{SessionTimeout: 3 * time.Second, Heartbeat: 50 * time.Millisecond, JoinBackoff: 50 * time.Millisecond})
-	}()
+	go func() { done <- w.Run(ctx) }()
 	return func() {
 		cancel()
 		if err := <-done; err != nil {

@@ -107,16 +107,14 @@ func (a *app) startWorker(ctx context.Context, run *parts, state *health, client
 		Lateness: a.cfg.Lateness, OutOfOrder: a.cfg.OutOfOrderness, FlushAge: a.cfg.FlushInterval, BatchRecords: a.cfg.BatchRecords,
 		CheckpointEvery: a.cfg.CheckpointInterval, Drain: a.cfg.SessionTimeout / 2,
 		Logger: a.log, Registerer: state.registry,
-	}, client, store)
+	}, client, pipeline.JoinGroup(client, source.GroupConfig{SessionTimeout: a.cfg.SessionTimeout, Heartbeat: a.cfg.SessionTimeout / 6}), store)
 	state.add("worker", func(context.Context) error {
 		if why := worker.Health(); len(why) > 0 {
 			return errors.New(strings.Join(why, "; "))
 		}
 		return nil
 	})
-	run.run(ctx, "worker", func(ctx context.Context) error {
-		return worker.Run(ctx, source.GroupConfig{SessionTimeout: a.cfg.SessionTimeout, Heartbeat: a.cfg.SessionTimeout / 6})
-	})
+	run.run(ctx, "worker", worker.Run)
 	return worker, nil
 }
 

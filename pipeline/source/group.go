@@ -160,6 +160,18 @@ func newGeneration(ctx context.Context, c *Client, inner *kafka.Generation) *Gen
 	return g
 }
 
+// Assignment is what a generation gives to a member.
+type Assignment struct {
+	ID             int32
+	Partitions     []int32 // ascending; may be empty
+	PartitionCount int     // of the whole topic, when the generation began
+}
+
+// Assignment tells what this member owns.
+func (g *Generation) Assignment() Assignment {
+	return Assignment{g.ID, g.Partitions, g.PartitionCount}
+}
+
 // Context ends when the generation ends, with the cause ErrGenerationEnded.
 func (g *Generation) Context() context.Context { return g.ctx }
 
