@@ -81,6 +81,46 @@ func TestSet_OneHourIsInclusive(t *testing.T) {
 	}
 }
 
+// A view stays what the set was, whatever the set becomes: entries added,
+// forgotten, and a table that grew.
+func TestView_StaysWhatItWas(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		type kept struct {
+			view View
+			want map[Entry]bool
+		}
+		s := NewSet(hour, 0)
+		var views []kept
+		step := rapid.SampledFrom([]int{1, 40, 700}).Draw(t, "step")
+		for i := range rapid.IntRange(1, 60).Draw(t, "steps") {
+			switch rapid.IntRange(0, 9).Draw(t, "what") {
+			case 0:
+				k := kept{s.View(), map[Entry]bool{}}
+				s.Each(func(e *Entry) { k.want[*e] = true })
+				views = append(views, k)
+			case 1:
+				s.ForgetAll(int64(i-rapid.IntRange(0, 9).Draw(t, "back")) * hour)
+			default:
+				for n := range step {
+					s.Add(Entry{ID: [2]uint64{uint64(n) * 0x9e3779b97f4a7c15, uint64(i)}, TimeMs: int64(i) * hour})
+				}
+			}
+		}
+		for _, k := range views {
+			n := 0
+			k.view.Each(func(e *Entry) {
+				n++
+				if !k.want[*e] {
+					t.Fatalf("the view shows %+v, which came later", *e)
+				}
+			})
+			if n != len(k.want) || n != k.view.Len() {
+				t.Fatalf("the view shows %d entries and says %d, want %d", n, k.view.Len(), len(k.want))
+			}
+		}
+	})
+}
+
 // A set that has forgotten everything gives its memory back.
 func TestSet_Shrinks(t *testing.T) {
 	s := NewSet(hour, 0)
@@ -88,8 +128,8 @@ func TestSet_Shrinks(t *testing.T) {
 		s.Add(Entry{ID: [2]uint64{i * 0x9e3779b97f4a7c15, i}, TimeMs: int64(i)})
 	}
 	s.Forget(99_990)
-	if s.Len() != 10 || len(s.slots) > 64 {
-		t.Errorf("%d entries in %d slots, want 10 in at most 64", s.Len(), len(s.slots))
+	if s.Len() != 10 || s.slots > 64 {
+		t.Errorf("%d entries in %d slots, want 10 in at most 64", s.Len(), s.slots)
 	}
 }
 
