@@ -21,6 +21,9 @@ type Options struct {
 	Log      *slog.Logger
 	// OnInsert is told of every insert into a table when it has ended; nil: nobody.
 	OnInsert func(InsertStats)
+	// Failpoint is called at the steps that Points names; the error that it gives
+	// is the step's. nil in production.
+	Failpoint func(point string) error
 	// MaxConns bounds the connections, 32 if zero: a partition uses one, and the
 	// middle of a flush a few at once.
 	MaxConns int

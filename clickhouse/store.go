@@ -19,6 +19,7 @@ type Store struct {
 	database string
 	log      *slog.Logger
 	onInsert func(InsertStats)
+	fail     func(point string) error
 	encoders sync.Pool // of *flushEncoder: buffers, no state
 }
 
@@ -37,6 +38,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{database: database, log: o.Log, onInsert: o.OnInsert}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.fail = o.Failpoint; s.fail == nil {
+		s.fail = func(string) error { return nil }
 	}
 	s.encoders.New = func() any { return newFlushEncoder() }
 	if s.server, err = chgo.Open(opts); err != nil {

@@ -64,6 +64,16 @@ func each[R any](f *schemas.Flush, rows []R, add func(*schemas.Flush, *R)) {
 // keptBytes bounds what an idle encoder keeps of its largest block.
 const keptBytes = 64 << 20
 
+// The steps of Write at which a test may kill, pause or fail the process
+// (Options.Failpoint).
+const (
+	PointStoreEvents   = "store.events"   // the events are durable, nothing else of the flush is sent
+	PointStoreSessions = "store.sessions" // what the state says of them is durable; progress and ledger are not sent
+)
+
+// Points lists them.
+func Points() []string { return []string{PointStoreEvents, PointStoreSessions} }
+
 // Write makes every row of the flush durable and visible, then returns. It is
 // idempotent: the same flush again, whole or in part, changes nothing.
 //
@@ -91,7 +101,13 @@ func (s *Store) writeSteps(ctx context.Context, e *flushEncoder) error {
 	if err := s.insert(ctx, &e.events.block); err != nil {
 		return err
 	}
+	if err := s.fail(PointStoreEvents); err != nil {
+		return err
+	}
 	if err := s.insertAll(ctx, &e.rejects.block, &e.settings.block, &e.facts.block, &e.sessions.block, &e.slices.block, &e.users.block); err != nil {
+		return err
+	}
+	if err := s.fail(PointStoreSessions); err != nil {
 		return err
 	}
 	return s.insertAll(ctx, &e.progress.block, &e.ledger.block)

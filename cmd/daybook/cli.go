@@ -43,6 +43,9 @@ type app struct {
 	// dataGiven tells --data from the folder that was found.
 	dataGiven bool
 	log       *slog.Logger
+	// failpoint is nil unless a test has armed some: one hook for the whole
+	// process, so that occurrences are counted once.
+	failpoint func(point string) error
 	env       []string // handed on to the engine's process
 }
 
@@ -141,7 +144,13 @@ func newApp(line *cli, std stdio, environ []string) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &app{std: std, cfg: cfg, origin: origin, data: dir, dataGiven: line.Data != "", log: cfg.newLogger(std), env: environ}, nil
+	armed, err := parseFailpoints(cfg.Failpoint)
+	if err != nil {
+		return nil, err // readConfig has checked it
+	}
+	return &app{
+		std: std, cfg: cfg, origin: origin, data: dir, dataGiven: line.Data != "", log: cfg.newLogger(std), env: environ, failpoint: armed.hook(),
+	}, nil
 }
 
 func complain(std stdio, code int, err error) int {

@@ -56,6 +56,8 @@ type config struct {
 
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
 	LogFormat string `env:"LOG_FORMAT" envDefault:"auto" help:"json, text, or auto: text on a terminal"`
+
+	Failpoint string `env:"FAILPOINT" help:"for tests only: at the n-th time that a worker takes a step it is killed or paused, or the step fails; name@n:kill, pause or error, separated by commas"`
 }
 
 // problems collects every wrong value, so that one start shows them all.
@@ -87,6 +89,9 @@ func (c *config) check(unread []string) []error {
 	c.validateTimes(&p)
 	oneOf(&p, "LOG_LEVEL", c.LogLevel, "debug", "info", "warn", "error")
 	oneOf(&p, "LOG_FORMAT", c.LogFormat, "auto", "json", "text")
+	if _, err := parseFailpoints(c.Failpoint); err != nil {
+		p.add("FAILPOINT", "%v", err)
+	}
 	var found []error
 	for _, wrong := range p {
 		if !slices.Contains(unread, wrong.name) {

@@ -35,7 +35,7 @@ func (a *app) openTopic(ctx context.Context, brokers []string) (*source.Client, 
 // kafkaConfig says how to reach the brokers; the embedded one speaks neither
 // TLS nor SASL, and no variable that is set for a cluster applies to it.
 func (a *app) kafkaConfig(brokers []string) source.Config {
-	cfg := source.Config{Brokers: brokers, Group: a.cfg.Group, Logger: a.log}
+	cfg := source.Config{Brokers: brokers, Group: a.cfg.Group, Failpoint: a.failpoint, Logger: a.log}
 	if len(a.cfg.KafkaBrokers) == 0 {
 		return cfg
 	}

@@ -68,7 +68,7 @@ func (a *app) startWorkerAlone(ctx context.Context, run *parts, found *servers, 
 // openStores opens Kafka and ClickHouse and makes readiness depend on both.
 func (a *app) openStores(ctx context.Context, run *parts, found *servers, state *health) (*clickhouse.Store, *source.Client, error) {
 	store, err := clickhouse.Open(ctx, clickhouse.Options{
-		DSN: found.ClickHouse.String(), Log: a.log, OnInsert: insertMetrics(state.registry),
+		DSN: found.ClickHouse.String(), Log: a.log, OnInsert: insertMetrics(state.registry), Failpoint: a.failpoint,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -102,11 +102,14 @@ func (a *app) startWorker(ctx context.Context, run *parts, state *health, client
 	if err != nil {
 		return nil, err
 	}
+	if a.cfg.Failpoint != "" {
+		a.log.LogAttrs(ctx, slog.LevelWarn, "failpoints are armed: for tests only", slog.String("failpoint", a.cfg.Failpoint))
+	}
 	worker := pipeline.New(pipeline.Config{
 		Topic: topic, Epoch: epoch, Partitions: int32(partitions), Worker: workerName(), ControlKey: key,
 		Lateness: a.cfg.Lateness, OutOfOrder: a.cfg.OutOfOrderness, FlushAge: a.cfg.FlushInterval, BatchRecords: a.cfg.BatchRecords,
 		CheckpointEvery: a.cfg.CheckpointInterval, Drain: a.cfg.SessionTimeout / 2,
-		Logger: a.log, Registerer: state.registry,
+		Logger: a.log, Registerer: state.registry, Failpoint: a.failpoint,
 	}, client, pipeline.JoinGroup(client, source.GroupConfig{SessionTimeout: a.cfg.SessionTimeout, Heartbeat: a.cfg.SessionTimeout / 6}), store)
 	state.add("worker", func(context.Context) error {
 		if why := worker.Health(); len(why) > 0 {

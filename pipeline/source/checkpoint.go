@@ -23,6 +23,14 @@ const (
 	endKey     = "end"
 )
 
+// PointCheckpointHalf is the step between two records of a checkpoint: some of
+// it is durable, and its last record, which makes it whole, is not.
+const PointCheckpointHalf = "checkpoint.half"
+
+// Points lists the steps of this package at which a test may kill, pause or
+// fail the process (Config.Failpoint).
+func Points() []string { return []string{PointCheckpointHalf} }
+
 // WriteCheckpoint stores a snapshot that reflects the events of the partition
 // below next, and returns when every chunk is acknowledged. The snapshot is
 // opaque here; compress it before.
@@ -40,6 +48,9 @@ func (c *Client) WriteCheckpoint(ctx context.Context, partition int32, next int6
 		}
 		if i == 0 {
 			p.TopicOffset = offset
+		}
+		if err := c.cfg.Failpoint(PointCheckpointHalf); err != nil {
+			return Pointer{}, fmt.Errorf("write checkpoint %s: %w", p.ID, err)
 		}
 	}
 	// An empty snapshot has no chunk; then the last record is the first.

@@ -40,8 +40,11 @@ type Config struct {
 	ChunkRecords int           // of one chunk; 65,536
 	BatchBytes   int           // decompressed, of one batch: beyond it is a BatchError; 64 MB
 
-	OnRetry func(op string, err error) // called for every failure that is retried; a metric hangs here
-	Logger  *slog.Logger               // nil: nothing is logged
+	// Failpoint is called at the steps that Points names; the error that it gives
+	// is the step's. nil in production.
+	Failpoint func(point string) error
+	OnRetry   func(op string, err error) // called for every failure that is retried; a metric hangs here
+	Logger    *slog.Logger               // nil: nothing is logged
 }
 
 // SASL is a way to authenticate. Mechanism is PLAIN, SCRAM-SHA-256,
@@ -93,6 +96,9 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.ChunkBytes, 32<<20)
 	setDefault(&c.ChunkRecords, 65_536)
 	setDefault(&c.BatchBytes, 64<<20)
+	if c.Failpoint == nil {
+		c.Failpoint = func(string) error { return nil }
+	}
 	if c.OnRetry == nil {
 		c.OnRetry = func(string, error) {}
 	}
