@@ -57,6 +57,21 @@ npm-tests: $(NPM_TESTS:%=%/node_modules/.package-lock.json)
 	@cd $* && $(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# Apache Kafka, which only tests use. The stamp follows pom.xml, so another
+# version replaces all jars of the one before.
+KAFKA         := pipeline/broker/apache/pom.xml
+JAVA_MIN      := 17
+
+.PHONY: kafka
+kafka: .kafka/.fetched ## fetch Apache Kafka for the tests (needs Maven and Java)
+
+.kafka/.fetched: $(KAFKA) | need-java
+	@command -v mvn >/dev/null || { echo "missing: mvn, which fetches Apache Kafka. Remedy: install Maven (Debian: apt-get install maven)"; exit 1; }
+	@echo "fetching Apache Kafka (about 45 MB, once)"
+	@rm -rf .kafka && mkdir -p .kafka
+	@mvn -q -B -f $(KAFKA) dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory='$(CURDIR)/.kafka/jars'
+	@touch $@
+
 .PHONY: run
 run: build ## start everything on this machine with a sample log
 	@bin/daybook dev --data $(DATA) --sample cmd/daybook/testdata/sample/apache_logs.gz
@@ -133,7 +148,7 @@ deskdrop: need-go engine ## check the four Deskdrop numbers; DATA=…/users_inte
 
 .PHONY: clean
 clean: ## remove what was built, the engine and the tools; not your data
-	@rm -rf bin .tools .cache $(ENGINE)/node_modules $(NPM_TESTS:%=%/node_modules)
+	@rm -rf bin .tools .cache .kafka $(ENGINE)/node_modules $(NPM_TESTS:%=%/node_modules)
 
 $(LINT): | need-go
 	@mkdir -p $(TOOLS)
@@ -146,6 +161,12 @@ need-go:
 	@command -v $(GO) >/dev/null || { echo "missing: go. Remedy: install Go $(GO_MIN) or newer (https://go.dev/dl/)"; exit 1; }
 	@have=$$(GOTOOLCHAIN=local $(GO) env GOVERSION 2>/dev/null || $(GO) version | awk '{print $$3}'); have=$${have#go}; \
 	printf '%s\n%s\n' '$(GO_MIN)' "$$have" | sort -VC || { echo "go is $$have, Daybook needs $(GO_MIN) or newer. Remedy: install it (https://go.dev/dl/)"; exit 1; }
+
+.PHONY: need-java
+need-java:
+	@command -v java >/dev/null || { echo "missing: java, which runs Apache Kafka. Remedy: install Java $(JAVA_MIN) or newer (Debian: apt-get install default-jre-headless)"; exit 1; }
+	@have=$$(java -version 2>&1 | sed -nE 's/.*version "([0-9]+).*/\1/p'); \
+	test "$${have:-0}" -ge $(JAVA_MIN) || { echo "java is $${have:-of an unknown version}, Apache Kafka needs $(JAVA_MIN) or newer. Remedy: install it (Debian: apt-get install default-jre-headless)"; exit 1; }
 
 .PHONY: need-npm
 need-npm:
