@@ -38,9 +38,17 @@ func (s *state) takeFlush(topic string, now int64, force bool) *schemas.Flush {
 		f.Users = append(f.Users, schemas.UserRow{Network: u.net.id, User: u.id, Zone: x.zone, Name: x.name})
 	}
 	clear(s.users)
+	budget := s.rules.ForceKeys
 	s.touched = slices.DeleteFunc(s.touched, func(k *key) bool {
-		k.touched = s.flushKey(f, k, now, force)
-		return !k.touched
+		all := (force || k.owed) && budget > 0
+		if k.touched = s.flushKey(f, k, now, all); k.touched {
+			return false
+		}
+		if all {
+			budget--
+		}
+		s.settleDebt(k)
+		return true
 	})
 	for first, b := range s.ledger {
 		row := *b
@@ -53,6 +61,27 @@ func (s *state) takeFlush(topic string, now int64, force bool) *schemas.Flush {
 	s.from = s.pos
 	s.rows, s.rejects, s.settings, s.facts = nil, nil, nil, nil
 	return f
+}
+
+// owe marks a key whose newest rows a capture found held back: all of them are
+// to be written again, for which of them it was is not kept.
+func (s *state) owe(k *key) {
+	s.after = s.rules.Session.Build(s.after[:0], k.Segs)
+	for i := range s.after {
+		k.change(s.after[i].StartMs)
+	}
+	s.touch(k)
+}
+
+// settleDebt notes that nothing of a key is held back any more. A capture that
+// has not come to the key yet must still show it as owed: the rows are not
+// durable before the flush is.
+func (s *state) settleDebt(k *key) {
+	if k.owed {
+		s.hold(k.user)
+		k.owed = false
+		s.owed--
+	}
 }
 
 // clone copies the counts of a ledger row: the block goes on counting while
@@ -141,8 +170,8 @@ func (s *state) live(f *schemas.Flush, k *key, x *sessionize.Session) {
 	}
 }
 
-// clean says whether everything that changed has been handed to a flush: the
-// condition of a snapshot.
+// clean says whether everything that changed has been handed to a flush, and
+// no row is held back.
 func (s *state) clean() bool { return len(s.touched) == 0 && s.from == s.pos }
 
 // settle moves the horizons after a flush is durable, and lets go what no
@@ -213,6 +242,7 @@ func (s *state) expire(n *network) {
 		if k.dead {
 			continue
 		}
+		s.hold(k.user)
 		s.leave(k)
 		s.enqueue(k)
 	}

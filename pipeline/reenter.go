@@ -114,6 +114,7 @@ func (s *state) unite(userID string, x *reentry) {
 	if u == nil {
 		return // nothing stored, nothing held
 	}
+	s.hold(u)
 	for _, k := range u.keys {
 		if !k.Expanded() {
 			s.expanded = append(s.expanded, k)

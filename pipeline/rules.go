@@ -24,6 +24,7 @@ type Rules struct {
 	Latest       int64 // a later time is rejected, even if the record's timestamp is as late
 	LedgerBlock  int64 // offsets a ledger row accounts for
 	Rewrite      int64 // wall clock: an open session is written again at most this often
+	ForceKeys    int   // so many held-back keys a flush writes at most when it must, so that none takes long
 	LeastIDs     int   // so few ids of a network are never worth a pass to forget some
 	ExpiryBucket int64 // keys are looked at for leaving in steps of the horizon of this size
 
@@ -54,7 +55,8 @@ func Standard(lateness, outOfOrder time.Duration) Rules {
 		Latest:       time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli(), // where LogAppendTime is not in force the producer sets both; the tables end in 2106
 		LedgerBlock:  8192,                                                    // a cold start reads at most this many records again; 120 rows a second at 1 M events/s
 		Rewrite:      10 * time.Second.Milliseconds(),
-		LeastIDs:     1024, // 32 KB
+		ForceKeys:    20_000, // 40,000 rows: about 100 ms
+		LeastIDs:     1024,   // 32 KB
 		ExpiryBucket: time.Minute.Milliseconds(),
 		Split: func(dst []enrich.Slice, zone string, startMs, endMs int64) []enrich.Slice {
 			return zones.Split(dst, zones.LoadOr(zone), seconds(startMs), seconds(endMs))

@@ -5,52 +5,37 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/go-json-experiment/json"
+
 	"daybook/pipeline/dedupe"
 	"daybook/pipeline/sessionize"
 	"daybook/schemas"
 )
 
-// snapshotVersion is the first byte of a snapshot. Readers take this version
-// and the one before (TRUST.md section 2, rolling upgrade); 1 is the first.
-const snapshotVersion = 1
+// A snapshot is the binary form of a state in a checkpoint. Integers are
+// varints, strings have their length first.
+//
+// Version 2: head (epoch, partition, partitions, position, zone names, open
+// ledger blocks, networks), then sections of users and ids in any order, then
+// the end with their numbers. Version 1 had users and ids within the networks.
+// Readers take this version and the one before (TRUST.md section 2, rolling upgrade).
+const (
+	snapshotVersion       = 2
+	snapshotVersionBefore = 1
+)
 
 // errSnapshot means that the bytes are no snapshot that this program can read.
 // Their checksum was right (source verifies it), so they are of another
 // version or the program is wrong: the caller takes an older one, or starts cold.
 var errSnapshot = errors.New("snapshot cannot be read")
 
-// appendSnapshot appends the state, which must be clean, in the binary form
-// that a checkpoint holds. Integers are varints, strings have their length first.
-func (s *state) appendSnapshot(b []byte) []byte {
-	if !s.clean() {
-		panic("invariant I3: a snapshot of a state with unwritten rows")
-	}
-	w := snapshotWriter{append(b, snapshotVersion)}
-	w.uint(uint64(s.epoch))
-	w.int(int64(s.partition))
-	w.int(int64(s.partitions))
-	w.int(s.pos)
-	w.uint(uint64(len(s.zones.names)))
-	for _, z := range s.zones.names {
-		w.string(z)
-	}
-	w.uint(uint64(len(s.ledger)))
-	for _, l := range s.ledger {
-		w.ledger(l)
-	}
-	w.uint(uint64(len(s.networks)))
-	for _, n := range s.networks {
-		w.network(n)
-	}
-	return w.b
-}
-
 // readSnapshot rebuilds a state. It checks lengths and counts, so that bytes
 // of another make give errSnapshot and nothing else.
 func readSnapshot(rules *Rules, b []byte) (s *state, err error) {
 	r := snapshotReader{b: b}
-	if v := r.byte(); v != snapshotVersion {
-		return nil, fmt.Errorf("%w: version %d, want %d", errSnapshot, v, snapshotVersion)
+	version := r.byte()
+	if version != snapshotVersion && version != snapshotVersionBefore {
+		return nil, fmt.Errorf("%w: version %d, want %d or %d", errSnapshot, version, snapshotVersionBefore, snapshotVersion)
 	}
 	epoch, partition, partitions, pos := r.uint(), r.int(), r.int(), r.int()
 	s = newState(rules, uint16(epoch), int32(partition), int32(partitions), pos)
@@ -61,8 +46,12 @@ func readSnapshot(rules *Rules, b []byte) (s *state, err error) {
 		l := r.ledger()
 		s.ledger[l.Block] = l
 	}
-	for range r.count() {
-		r.network(s)
+	if version == snapshotVersionBefore {
+		for range r.count() {
+			r.networkV1(s)
+		}
+	} else {
+		r.contents(s)
 	}
 	if r.bad || len(r.b) > 0 {
 		return nil, fmt.Errorf("%w: malformed, or %d bytes too long", errSnapshot, len(r.b))
@@ -100,42 +89,69 @@ func (w *snapshotWriter) ledger(l *schemas.LedgerRow) {
 	w.counts(l.Skipped)
 }
 
+// head writes what is small and captured at once.
+func (w *snapshotWriter) head(s *state) {
+	w.b = append(w.b, snapshotVersion)
+	w.uint(uint64(s.epoch))
+	w.int(int64(s.partition))
+	w.int(int64(s.partitions))
+	w.int(s.pos)
+	w.uint(uint64(len(s.zones.names)))
+	for _, z := range s.zones.names {
+		w.string(z)
+	}
+	w.uint(uint64(len(s.ledger)))
+	for _, l := range s.ledger {
+		w.ledger(l)
+	}
+}
+
+// network writes a network without its users and ids. Facts are as many as the
+// directory has told of: 100 ns each.
 func (w *snapshotWriter) network(n *network) {
 	w.string(n.id)
-	w.int(n.control.Position)
-	w.string(n.control.Zone)
-	w.string(n.control.Title)
-	w.int(int64(n.control.GapMs))
-	w.uint(uint64(len(n.control.Dark)))
-	for _, d := range n.control.Dark {
-		w.int(d.FromMs)
-		w.int(d.ToMs)
-	}
+	w.control(&n.control)
 	w.int(n.greatest)
 	w.int(n.horizon)
 	w.uint(uint64(n.ids.Len()))
-	n.ids.Each(func(e *dedupe.Entry) {
-		w.b = binary.LittleEndian.AppendUint64(w.b, e.ID[0])
-		w.b = binary.LittleEndian.AppendUint64(w.b, e.ID[1])
-		w.b = binary.LittleEndian.AppendUint64(w.b, e.Content)
-		w.int(e.TimeMs)
-	})
+	w.uint(uint64(len(n.users)))
 	w.uint(uint64(len(n.facts)))
 	for id, f := range n.facts {
 		w.string(id)
 		w.string(f.zone)
 		w.string(f.name)
 	}
-	w.uint(uint64(len(n.users)))
-	for _, u := range n.users {
-		w.string(u.id)
-		w.uint(uint64(len(u.keys)))
-		for _, k := range u.keys {
-			w.string(k.device)
-			w.uint(uint64(len(k.Segs)))
-			for i := range k.Segs {
-				w.segment(&k.Segs[i])
-			}
+}
+
+// control writes a setting in its own form; none if no record has made the network.
+func (w *snapshotWriter) control(c *schemas.Control) {
+	if c.Position < 0 {
+		w.uint(0)
+		return
+	}
+	b, err := json.Marshal(c)
+	if err != nil {
+		panic("invariant: a setting in force cannot be written: " + err.Error()) // it was decoded
+	}
+	w.uint(uint64(len(b)))
+	w.b = append(w.b, b...)
+}
+
+// user writes a user with his keys. An owed key has sessions whose newest row
+// was held back when the snapshot was begun.
+func (w *snapshotWriter) user(u *user) {
+	w.string(u.id)
+	w.uint(uint64(len(u.keys)))
+	for _, k := range u.keys {
+		w.string(k.device)
+		if k.owed {
+			w.b = append(w.b, 1)
+		} else {
+			w.b = append(w.b, 0)
+		}
+		w.uint(uint64(len(k.Segs)))
+		for i := range k.Segs {
+			w.segment(&k.Segs[i])
 		}
 	}
 }
@@ -216,12 +232,15 @@ func (r *snapshotReader) count() uint64 {
 	return n
 }
 
-func (r *snapshotReader) string() string {
+// bytes reads a string; the result aliases the snapshot.
+func (r *snapshotReader) bytes() []byte {
 	n := r.count()
-	v := string(r.b[:n])
+	v := r.b[:n]
 	r.b = r.b[n:]
 	return v
 }
+
+func (r *snapshotReader) string() string { return string(r.bytes()) }
 
 func (r *snapshotReader) counts() map[string]uint32 {
 	m := map[string]uint32{}
@@ -240,7 +259,91 @@ func (r *snapshotReader) ledger() *schemas.LedgerRow {
 	}
 }
 
-func (r *snapshotReader) network(s *state) {
+// contents reads networks and sections.
+func (r *snapshotReader) contents(s *state) {
+	var nets []*network
+	for range r.count() {
+		nets = append(nets, r.network(s))
+	}
+	users, ids := uint64(0), uint64(0)
+	for !r.bad {
+		kind := r.byte()
+		if kind == sectionEnd {
+			r.bad = r.bad || r.uint() != users || r.uint() != ids
+			return
+		}
+		at := r.uint()
+		if at >= uint64(len(nets)) || kind > sectionIDs {
+			r.fail()
+			return
+		}
+		if kind == sectionUser {
+			r.user(s, nets[at])
+			users++
+			continue
+		}
+		for range r.count() {
+			nets[at].ids.Add(r.id())
+			ids++
+		}
+	}
+}
+
+func (r *snapshotReader) network(s *state) *network {
+	n := s.network(r.string())
+	if value := r.bytes(); len(value) > 0 {
+		var c schemas.Control
+		if err := json.Unmarshal(value, &c); err != nil || c.Network != n.id {
+			r.fail()
+			return n
+		}
+		n.set(&c)
+	}
+	n.greatest, n.horizon = r.int(), r.int()
+	n.written = n.greatest
+	n.ids.Grow(int(r.count()))
+	n.grow(int(r.count()))
+	for range r.count() {
+		id := r.string()
+		n.facts[id] = fact{zone: r.string(), name: r.string()}
+	}
+	return n
+}
+
+func (r *snapshotReader) id() dedupe.Entry {
+	return dedupe.Entry{ID: [2]uint64{r.uint64(), r.uint64()}, Content: r.uint64(), TimeMs: r.int()}
+}
+
+func (r *snapshotReader) user(s *state, n *network) {
+	id := r.bytes()
+	for range r.count() {
+		k := s.keyOf(n, id, r.bytes())
+		owed := r.byte() == 1
+		r.segments(s, k)
+		if r.bad {
+			return
+		}
+		if owed {
+			s.owe(k)
+		}
+	}
+}
+
+func (r *snapshotReader) segments(s *state, k *key) {
+	for range r.count() {
+		x := r.segment()
+		r.bad = r.bad || int(x.Zone) >= len(s.zones.names)
+		k.Segs = append(k.Segs, x)
+	}
+	if r.bad || len(k.Segs) == 0 {
+		r.fail()
+		return
+	}
+	s.enqueue(k)
+}
+
+// networkV1 reads a network of version 1: users and ids within it, nothing owed.
+func (r *snapshotReader) networkV1(s *state) {
 	n := s.network(r.string())
 	c := schemas.Control{Network: n.id, Position: r.int(), Zone: r.string(), Title: r.string(), GapMs: int32(r.int())}
 	for range r.count() {
@@ -250,26 +353,19 @@ func (r *snapshotReader) network(s *state) {
 	n.greatest, n.horizon = r.int(), r.int()
 	n.written = n.greatest
 	for range r.count() {
-		n.ids.Add(dedupe.Entry{ID: [2]uint64{r.uint64(), r.uint64()}, Content: r.uint64(), TimeMs: r.int()})
+		n.ids.Add(r.id())
 	}
 	for range r.count() {
 		id := r.string()
 		n.facts[id] = fact{zone: r.string(), name: r.string()}
 	}
 	for range r.count() {
-		id := []byte(r.string())
+		id := r.bytes()
 		for range r.count() {
-			k := s.keyOf(n, id, []byte(r.string()))
-			for range r.count() {
-				x := r.segment()
-				r.bad = r.bad || int(x.Zone) >= len(s.zones.names)
-				k.Segs = append(k.Segs, x)
-			}
-			if r.bad || len(k.Segs) == 0 {
-				r.fail()
+			k := s.keyOf(n, id, r.bytes())
+			if r.segments(s, k); r.bad {
 				return
 			}
-			s.enqueue(k)
 		}
 	}
 }

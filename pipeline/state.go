@@ -39,6 +39,9 @@ type state struct {
 	touched  []*key               // keys with changed sessions or tombstones; throttled ones stay over a flush
 	expanded []*key               // keys that hold re-entered events
 	sessions int                  // keys with segments: the gauge of open sessions
+	owed     int                  // keys in touched that a capture has seen there
+	capture  *capture             // in the making; nil if none
+	captures uint32               // begun so far
 	counts   counts               // since observe took them last
 
 	before, after []sessionize.Session // scratch of change
@@ -72,6 +75,8 @@ type network struct {
 	ids      *dedupe.Set
 	facts    map[string]fact
 	users    map[string]*user
+	list     []*user          // users, in any order: a capture walks them while they come and go
+	captured int              // place among the networks of the last capture
 	expiry   map[int64][]*key // by bucket of (end of first chain + gap): when to look whether a key can leave
 	nextDue  int64            // no bucket below is filled
 }
@@ -87,10 +92,13 @@ type userRef struct {
 
 // user holds the keys of one user: one a device.
 type user struct {
-	id      string
-	keys    []*key
-	devices map[string]*key // keys by device; nil while they are few
-	first   [1]*key         // memory of keys
+	id       string
+	net      *network
+	at       int    // in net.list
+	captured uint32 // number of the last capture that has written the user down
+	keys     []*key
+	devices  map[string]*key // keys by device; nil while they are few
+	first    [1]*key         // memory of keys
 }
 
 // fewDevices is how many keys of a user are looked through one by one. People
@@ -148,6 +156,7 @@ type key struct {
 	tombs      []int64     // starts of sessions that existed after some record and ceased to
 	sliceTombs []sliceTomb // likewise slices
 	touched    bool        // in state.touched
+	owed       bool        // likewise, since the last capture was begun
 	queued     bool        // in network.expiry
 	dead       bool        // left the state; the expiry queue may still hold it
 
@@ -260,11 +269,13 @@ func (n *network) watermark(r *Rules) int64 { return n.greatest - r.OutOfOrder }
 func (s *state) keyOf(n *network, userID, device []byte) *key {
 	u := n.users[string(userID)]
 	if u == nil {
-		u = &user{id: string(userID)}
+		u = &user{id: string(userID), net: n, at: len(n.list), captured: s.captures}
 		u.keys = u.first[:0]
 		n.users[u.id] = u
+		n.list = append(n.list, u)
 		s.users[userRef{n, u.id}] = struct{}{}
 	}
+	s.hold(u)
 	if k := u.key(device); k != nil {
 		return k
 	}
@@ -281,7 +292,24 @@ func (s *state) drop(k *key) {
 	s.sessions--
 	k.user.remove(k)
 	if len(k.user.keys) == 0 {
-		delete(k.net.users, k.user.id)
+		k.net.remove(k.user)
+	}
+}
+
+// remove takes out a user without keys.
+func (n *network) remove(u *user) {
+	delete(n.users, u.id)
+	last := len(n.list) - 1
+	n.list[u.at] = n.list[last]
+	n.list[u.at].at = u.at
+	n.list[last] = nil
+	n.list = n.list[:last]
+}
+
+// grow makes room for this many users at once.
+func (n *network) grow(users int) {
+	if len(n.users) == 0 && users > 0 {
+		n.users, n.list = make(map[string]*user, users), make([]*user, 0, users)
 	}
 }
 
