@@ -69,7 +69,7 @@ kafka: .kafka/.fetched ## fetch Apache Kafka for the tests (needs Maven and Java
 	@command -v mvn >/dev/null || { echo "missing: mvn, which fetches Apache Kafka. Remedy: install Maven (Debian: apt-get install maven)"; exit 1; }
 	@echo "fetching Apache Kafka (about 45 MB, once)"
 	@rm -rf .kafka && mkdir -p .kafka
-	@mvn -q -B -f $(KAFKA) dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory='$(CURDIR)/.kafka/jars'
+	@mvn -q -B -Dstyle.color=never -f $(KAFKA) dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory='$(CURDIR)/.kafka/jars'
 	@touch $@
 
 .PHONY: run

@@ -17,7 +17,7 @@ import (
 // 1). Only Apache Kafka makes them.
 func TestClient_ReadsALogThatKafkaCompacted(t *testing.T) {
 	if !brokertest.Real() {
-		t.Skipf("%s is not set: the embedded broker leaves no empty batches", brokertest.EnvBrokers)
+		t.Skipf("%s is not set: the embedded broker leaves no empty batches", brokertest.EnvKafka)
 	}
 	brokers := brokertest.Start(t)
 	var topic string

@@ -18,10 +18,10 @@ import (
 	"daybook/schemas"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(brokertest.Main(m)) }
 
 // This file is the contract with a broker. It runs against the embedded one, or
-// unchanged against the cluster that DAYBOOK_TEST_KAFKA_BROKERS names.
+// unchanged against Apache Kafka: make test-kafka.
 
 var unique atomic.Int64
 
