@@ -14,7 +14,8 @@ import (
 )
 
 type brokerCmd struct {
-	Kafka string `help:"Address to listen on." default:"127.0.0.1:9092" placeholder:"ADDR"`
+	Kafka     string `help:"Address to listen on." default:"127.0.0.1:9092" placeholder:"ADDR"`
+	Advertise string `help:"Address that clients are told to come to, if something stands before the broker (default the one it listens on)." placeholder:"ADDR"`
 }
 
 // Help is shown under the command's usage.
@@ -51,7 +52,7 @@ func (c *brokerCmd) start(ctx context.Context, a *app, run *parts) error {
 		return err
 	}
 	run.add("metrics", state.Close)
-	addrs, err := a.startBroker(ctx, run, state, c.Kafka)
+	addrs, err := a.startBroker(ctx, run, state, c.Kafka, c.Advertise)
 	if err != nil {
 		return err
 	}
@@ -73,10 +74,10 @@ func (a *app) kafkaFolder() string  { return filepath.Join(a.data, "kafka") }
 func (a *app) engineFolder() string { return filepath.Join(a.data, "clickhouse") }
 
 // startBroker starts the embedded Kafka and makes readiness depend on its disk.
-func (a *app) startBroker(ctx context.Context, run *parts, state *health, addr string) ([]string, error) {
+func (a *app) startBroker(ctx context.Context, run *parts, state *health, addr, advertise string) ([]string, error) {
 	gauges := diskGauges(state.registry)
 	b, err := broker.Start(ctx, broker.Config{
-		Dir: a.kafkaFolder(), Addr: addr, DiskBudget: a.cfg.BrokerDiskBytes, Partitions: a.cfg.KafkaPartitions,
+		Dir: a.kafkaFolder(), Addr: addr, Advertise: advertise, DiskBudget: a.cfg.BrokerDiskBytes, Partitions: a.cfg.KafkaPartitions,
 		Group: a.cfg.Group, Retention: a.cfg.EventsRetention,
 		MinSession: a.cfg.SessionTimeout, OnDisk: gauges, Logger: a.log,
 	})

@@ -163,7 +163,7 @@ func (d *devRun) startKafka(ctx context.Context) error {
 		return err
 	}
 	d.embedded = true
-	d.kafka, err = d.startBroker(ctx, d.parts, d.state, addr)
+	d.kafka, err = d.startBroker(ctx, d.parts, d.state, addr, "")
 	return err
 }
 

@@ -23,6 +23,7 @@ import (
 type Config struct {
 	Dir        string        // folder of the log; made if missing
 	Addr       string        // loopback host:port; port 0 takes a free one
+	Advertise  string        // host:port that clients are told to come to; Addr if empty
 	DiskBudget int64         // bytes that the log may take; 0: no limit but the file system's
 	Topic      string        // the events, which retention concerns; schemas.TopicEvents if empty
 	Group      string        // its committed offsets protect what is not read yet; "daybook" if empty
@@ -67,7 +68,7 @@ func Start(ctx context.Context, cfg Config) (*Broker, error) {
 		}
 		return nil, fmt.Errorf("open broker in %s: %w", cfg.Dir, err)
 	}
-	b.cluster, b.addr = cluster, cluster.ListenAddrs()[0]
+	b.cluster = cluster
 	// Opening reads every segment whole: 775 MB stayed resident for a log of
 	// 702 MB (LIBRARIES.md section 4).
 	debug.FreeOSMemory()
@@ -110,8 +111,7 @@ func (b *Broker) options(ctx context.Context) []kfake.Opt {
 			"log.cleaner.backoff.ms":    strconv.FormatInt((365 * 24 * time.Hour).Milliseconds(), 10), // compact decides
 		}),
 		kfake.ListenFn(func(network, _ string) (net.Listener, error) {
-			var listen net.ListenConfig
-			return listen.Listen(ctx, network, b.cfg.Addr)
+			return b.listen(ctx, network)
 		}),
 	}
 	if b.cfg.SyncWrites {
@@ -119,6 +119,40 @@ func (b *Broker) options(ctx context.Context) []kfake.Opt {
 	}
 	return opts
 }
+
+// listen opens the broker's one address. kfake tells clients to come to what
+// its listener calls itself.
+func (b *Broker) listen(ctx context.Context, network string) (net.Listener, error) {
+	var listen net.ListenConfig
+	l, err := listen.Listen(ctx, network, b.cfg.Addr)
+	if err != nil {
+		return nil, err
+	}
+	b.addr = l.Addr().String()
+	if b.cfg.Advertise == "" {
+		return l, nil
+	}
+	return advertised{l, advertisedAddr(b.cfg.Advertise)}, nil
+}
+
+// advertised is a listener that gives another address for its own: that of
+// what stands before it.
+type advertised struct {
+	net.Listener
+
+	addr net.Addr
+}
+
+// Addr gives the address that clients are told.
+func (a advertised) Addr() net.Addr { return a.addr }
+
+type advertisedAddr string
+
+// Network implements net.Addr.
+func (advertisedAddr) Network() string { return "tcp" }
+
+// String implements net.Addr.
+func (a advertisedAddr) String() string { return string(a) }
 
 // Addrs gives the addresses that the broker listens on, host:port.
 func (b *Broker) Addrs() []string { return []string{b.addr} }

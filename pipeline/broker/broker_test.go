@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
 	"daybook/pipeline/broker"
@@ -423,5 +426,41 @@ func TestBroker_CompactsSettingsThatGrow(t *testing.T) {
 	settings, err := c.Settings(t.Context())
 	if err != nil || len(settings) != 1 || settings[0].Position != last {
 		t.Fatalf("%d settings, %v", len(settings), err)
+	}
+}
+
+// Clients come back to the address that they are told, here one that stands
+// before the broker; the broker itself goes the short way.
+func TestBroker_AdvertisesAnotherAddress(t *testing.T) {
+	b, err := broker.Start(t.Context(), broker.Config{Dir: t.TempDir(), Advertise: "127.0.0.1:7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	conn, err := net.Dial("tcp", b.Addrs()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write(kmsg.NewRequestFormatter().AppendRequest(nil, &kmsg.MetadataRequest{Version: 1}, 1)); err != nil {
+		t.Fatal(err)
+	}
+	var size [8]byte
+	if _, err := io.ReadFull(conn, size[:]); err != nil {
+		t.Fatal(err)
+	}
+	raw := make([]byte, binary.BigEndian.Uint32(size[:])-4)
+	if _, err := io.ReadFull(conn, raw); err != nil {
+		t.Fatal(err)
+	}
+	told := kmsg.MetadataResponse{Version: 1}
+	if err := told.ReadFrom(raw); err != nil {
+		t.Fatal(err)
+	}
+	if len(told.Brokers) != 1 || told.Brokers[0].Host != "127.0.0.1" || told.Brokers[0].Port != 7 {
+		t.Errorf("clients are told %+v", told.Brokers)
+	}
+	if _, err := b.Disk(); err != nil {
+		t.Error(err)
 	}
 }
