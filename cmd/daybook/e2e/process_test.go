@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"daybook/pipeline/broker/brokertest"
 )
 
 // top is the project's top folder, seen from this package.
@@ -47,7 +49,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	buildDir = dir
-	code := m.Run()
+	code := brokertest.Main(m).Run()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
 }
@@ -110,8 +112,8 @@ func environment(extra ...string) []string {
 	return append(environ, extra...)
 }
 
-// startDev starts `daybook dev` on free ports and returns when all its parts
-// are ready. What it writes is shown if the test fails.
+// startDev starts `daybook dev` on free ports, or on Apache Kafka if the suite
+// runs on it, and returns when all its parts are ready. What it writes is shown if the test fails.
 func startDev(tb testing.TB, data string, settings ...string) *instance {
 	tb.Helper()
 	path, err := binary()
@@ -121,7 +123,7 @@ func startDev(tb testing.TB, data string, settings ...string) *instance {
 	d := &instance{t: tb, data: data, done: make(chan struct{}), log: new(tail)}
 	d.cmd = exec.Command(path, "dev", "--data", data,
 		"--api", "127.0.0.1:0", "--kafka", "127.0.0.1:0", "--clickhouse", "127.0.0.1:0")
-	d.cmd.Env = environment(settings...)
+	d.cmd.Env = environment(append(kafkaSettings(tb, data), settings...)...)
 	// A group of its own, so that one signal reaches dev and its engine.
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	reader, writer := io.Pipe()
