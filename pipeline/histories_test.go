@@ -85,7 +85,7 @@ func TestState_Histories(t *testing.T) {
 				for w.cur.s.pos < int64(len(w.log)) {
 					w.advance(w.cur, n, 6, 0, true, true)
 				}
-				if diff := compare(w.store, reference(w.log, 4)); diff != "" {
+				if diff := compare(w.store, modelReference(w.log, 4)); diff != "" {
 					t.Errorf("batches of %d: %s", n, diff)
 				}
 			}

@@ -5,12 +5,11 @@ import (
 	"math"
 	"math/rand"
 	"slices"
-	"sort"
 	"strconv"
-	"strings"
 	"testing"
 
 	"daybook/pipeline/enrich"
+	"daybook/pipeline/reference"
 	"daybook/pipeline/sessionize"
 	"daybook/schemas"
 )
@@ -19,7 +18,7 @@ import (
 // partition's log, incarnations of the worker with random batch cuts, crashes
 // after every step, partial writes, snapshots (current, older, uncommitted,
 // lost), warm resumes, cold starts, zombies, throttled rows, a horizon raised
-// at random. Whatever happens, the tables must equal those of reference, which
+// at random. Whatever happens, the tables must equal those of package reference, which
 // reads the log once and sorts. The state, the flush and the snapshot are the
 // real ones; time is scaled: a day and the cap are 8, gaps 1 to 3, "one hour" 3.
 
@@ -234,179 +233,48 @@ func (t *tables) cold(below int64) *schemas.ColdState {
 	return c
 }
 
-// reference gives the tables of a log: it reads it once, then sorts.
-func reference(log []record, block int64) *tables {
-	t := newTables()
-	control := map[string]*schemas.Control{}
-	zones, ledger, greatest := map[string]string{}, map[int64]*schemas.LedgerRow{}, map[string]int64{}
-	keys, accepted := map[string][]schemas.EventRow{}, map[string][]*record{}
-	for o := range log {
-		r := log[o]
-		l := ledger[r.offset/block]
-		if l == nil {
-			l = &schemas.LedgerRow{Block: r.offset / block * block, NotRecorded: map[string]uint32{}, Rejected: map[string]uint32{}, Skipped: map[string]uint32{}}
-			ledger[r.offset/block] = l
-		}
-		l.Next = r.offset + 1
-		if c := r.control; c != nil {
-			l.Skipped["control"]++
-			if old := control[c.Network]; old == nil || c.Position > old.Position {
-				control[c.Network] = c
-			}
-			continue
-		}
-		c, user := control[string(r.event.Network)], string(r.event.Network)+"/"+string(r.event.User)
-		if c == nil {
-			l.Rejected["unknown_network"]++
-			continue
-		}
-		dark, period := false, uint16(0)
-		for _, d := range c.Dark {
-			dark = dark || d.FromMs <= r.timeMs && r.timeMs < d.ToMs || d.FromMs <= r.receivedMs && r.receivedMs < d.ToMs
-			if d.FromMs <= r.timeMs {
-				period++
-			}
-		}
-		if dark {
-			l.NotRecorded[NotRecordedDisabled]++
-			continue
-		}
-		duplicate, conflict := false, true
-		for _, x := range accepted[user] {
-			if string(x.event.ID) == string(r.event.ID) && x.timeMs-r.timeMs <= modelRepeat && r.timeMs-x.timeMs <= modelRepeat {
-				duplicate, conflict = true, conflict && string(x.event.URL) != string(r.event.URL)
-			}
-		}
-		if duplicate {
-			l.Duplicate++
-			if conflict {
-				l.Conflicts++
-			}
-			continue
-		}
-		l.Accepted++
-		accepted[user] = append(accepted[user], &log[o])
-		zone := zones[user]
-		if zone == "" {
-			if zone = c.Zone; zone == "" {
-				zone = "UTC"
-			}
-		}
-		e := schemas.EventRow{Event: &log[o].event, Offset: r.offset, TimeMs: r.timeMs, DeviceID: r.device, Class: r.class, GapMs: c.GapMs, Period: period, Zone: zone}
-		t.writeEvents(&schemas.Flush{Events: []schemas.EventRow{e}})
-		if g, ok := greatest[c.Network]; !ok || r.timeMs > g {
-			greatest[c.Network] = r.timeMs
-		}
-		if r.event.Kind == schemas.KindUserFact {
-			zones[user] = string(r.event.FactZone)
-		} else {
-			keys[user+"/"+string(r.device)] = append(keys[user+"/"+string(r.device)], e)
-		}
+// modelReference gives the tables of a log, as package reference derives them.
+func modelReference(log []record, block int64) *tables {
+	in, rules := make([]reference.Record, len(log)), modelRules(block, 0)
+	for i := range log {
+		in[i].Offset = log[i].offset
 	}
-	for _, l := range ledger {
-		t.put("ledger", t.ledger, strconv.FormatInt(l.Block, 10), 0, ledgerText(l))
-	}
-	for n, g := range greatest {
-		t.put("progress", t.progress, n, 0, strconv.FormatInt(g, 10))
-	}
-	for _, es := range keys {
-		for _, s := range naiveSessions(es) {
-			t.writeRows(naiveRows(&s), func(string) bool { return true })
-		}
-	}
-	return t
-}
-
-// naiveSessions derives the sessions of one key from all of its events.
-func naiveSessions(es []schemas.EventRow) []schemas.SessionRow {
-	sort.Slice(es, func(i, j int) bool {
-		a, b := &es[i], &es[j]
-		if a.TimeMs != b.TimeMs {
-			return a.TimeMs < b.TimeMs
-		}
-		if c := strings.Compare(string(a.Event.ID), string(b.Event.ID)); c != 0 {
-			return c < 0
-		}
-		return a.Offset < b.Offset
+	want := reference.Tables(in, reference.Rules{
+		DayMs: modelDay, CapMs: modelDay, GraceMs: modelGrace, RepeatMs: modelRepeat, LedgerBlock: block,
+		Decode: func(r *reference.Record) reference.Decoded { return log[r.Offset].plain(rules) },
+		Split: func(zone string, start, end int64) (days []reference.Day) {
+			for _, s := range modelSplit(nil, modelZones[zone], start, end) {
+				days = append(days, reference.Day(s))
+			}
+			return days
+		},
 	})
-	n := len(es)
-	cut := make([]schemas.EndReason, n)
-	for i := range es {
-		if es[i].Event.Kind == schemas.KindSignal {
-			continue
-		}
-		void := es[i].Event.Kind == schemas.KindBackgrounded && slices.ContainsFunc(es, func(x schemas.EventRow) bool {
-			return x.Event.Kind == schemas.KindSignal && x.TimeMs > es[i].TimeMs && x.TimeMs <= es[i].TimeMs+modelGrace
+	t := newTables()
+	for _, e := range want.Events {
+		row := schemas.EventRow{Event: &log[e.Record].event, Offset: e.Offset, TimeMs: e.TimeMs, Class: e.Class, GapMs: e.GapMs, Period: e.Period, Zone: e.Zone}
+		t.writeEvents(&schemas.Flush{Events: []schemas.EventRow{row}})
+	}
+	f := &schemas.Flush{}
+	for _, s := range want.Sessions {
+		f.Sessions = append(f.Sessions, schemas.SessionRow{
+			Network: s.Network, User: s.User, Device: s.Device, StartMs: s.StartMs, EndMs: s.EndMs, Events: s.Events,
+			Class: s.Class, Flags: s.Flags, Zone: s.Zone, GapMs: s.GapMs, End: s.End,
 		})
-		if void {
-			continue
-		}
-		j := i
-		for j+1 < n && es[j+1].TimeMs == es[i].TimeMs {
-			j++
-		}
-		if es[i].Event.Kind == schemas.KindLoggedOut {
-			cut[j] = schemas.EndLoggedOut
-		} else if cut[j] == 0 {
-			cut[j] = schemas.EndBackgrounded
-		}
 	}
-	var out []schemas.SessionRow
-	for i := 0; i < n; {
-		j := i
-		var end schemas.EndReason
-		for ; ; j++ {
-			if end = cut[j]; end != 0 || j+1 == n {
-				break
-			}
-			a, b := &es[j], &es[j+1]
-			if b.TimeMs-a.TimeMs > int64(b.GapMs) {
-				break
-			}
-			if a.Period != b.Period && a.TimeMs != b.TimeMs {
-				end = schemas.EndRecording
-				break
-			}
-		}
-		capped := es[j].TimeMs-es[i].TimeMs > modelDay
-		for k := i; k <= j; {
-			l := k
-			for l < j && (!capped || floorDiv(es[l+1].TimeMs, modelDay) == floorDiv(es[k].TimeMs, modelDay)) {
-				l++
-			}
-			first := &es[k]
-			s := schemas.SessionRow{
-				Network: string(first.Event.Network), User: string(first.Event.User), Device: string(first.DeviceID),
-				StartMs: first.TimeMs, EndMs: es[l].TimeMs, Events: uint32(l - k + 1), Class: first.Class, End: end, GapMs: es[l].GapMs,
-			}
-			if l < j {
-				s.End = schemas.EndCap
-			}
-			lowest := int64(math.MaxInt64)
-			for _, e := range es[k : l+1] {
-				if e.Offset < lowest {
-					lowest, s.Zone = e.Offset, e.Zone
-				}
-			}
-			out = append(out, s)
-			k = l + 1
-		}
-		i = j + 1
-	}
-	return out
-}
-
-// naiveRows gives a session with its slices as a flush.
-func naiveRows(s *schemas.SessionRow) *schemas.Flush {
-	f := &schemas.Flush{Sessions: []schemas.SessionRow{*s}}
-	parts := modelSplit(nil, modelZones[s.Zone], s.StartMs, s.EndMs)
-	for i, p := range parts {
+	for _, s := range want.Slices {
 		f.Slices = append(f.Slices, schemas.SliceRow{
-			Network: s.Network, User: s.User, Device: s.Device, Class: s.Class, Zone: s.Zone, Date: p.Date, Runs: p.Runs, Seconds: p.Seconds,
-			SessionStart: s.StartMs, ContinuesFrom: i > 0, ContinuesTo: i+1 < len(parts),
+			Network: s.Network, User: s.User, Device: s.Device, Class: s.Class, Flags: s.Flags, Zone: s.Zone, Date: s.Date, Runs: s.Runs, Seconds: s.Seconds,
+			SessionStart: s.StartMs, ContinuesFrom: s.ContinuesFrom, ContinuesTo: s.ContinuesTo,
 		})
 	}
-	return f
+	for _, l := range want.Ledger {
+		f.Ledger = append(f.Ledger, schemas.LedgerRow(l))
+	}
+	for n, w := range want.Progress {
+		f.Progress = append(f.Progress, schemas.ProgressRow{Network: n, WatermarkMs: w})
+	}
+	t.writeRows(f, func(string) bool { return true })
+	return t
 }
 
 // compare tells the first difference between stored tables and wanted ones.
@@ -637,7 +505,7 @@ func (w *world) run(r *rand.Rand) string {
 		w.advance(z, 3, 6, 2, false, false)
 		w.advance(z, 5, 6, 4, false, false)
 	}
-	return compare(w.store, reference(w.log, w.rules.LedgerBlock))
+	return compare(w.store, modelReference(w.log, w.rules.LedgerBlock))
 }
 
 // TestGolden_15_SameLogSameTables plays random histories (ARCHITECTURE.md section

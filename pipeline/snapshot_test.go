@@ -42,7 +42,7 @@ func TestSnapshot_OfTheVersionBeforeIsRead(t *testing.T) {
 	for w.cur.s.pos < int64(len(w.log)) {
 		w.advance(w.cur, 2, 6, 0, true, true)
 	}
-	if diff := compare(w.store, reference(w.log, 4)); diff != "" {
+	if diff := compare(w.store, modelReference(w.log, 4)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -68,7 +68,7 @@ func (w *world) finish(t *testing.T) {
 	for first := true; first || w.cur.s.pos < int64(len(w.log)) || len(w.cur.s.touched) > 0; first = false {
 		w.advance(w.cur, 1, 6, 0, true, true)
 	}
-	if diff := compare(w.store, reference(w.log, w.rules.LedgerBlock)); diff != "" {
+	if diff := compare(w.store, modelReference(w.log, w.rules.LedgerBlock)); diff != "" {
 		t.Error(diff)
 	}
 }
