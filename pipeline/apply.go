@@ -174,21 +174,29 @@ func (s *state) presence(n *network, row *schemas.EventRow, read readBack) error
 			return nil
 		}
 	}
-	s.before = s.rules.Session.Build(s.before[:0], k.Segs)
+	from, until := s.remember(k, e.TimeMs)
 	if !k.Insert(s.rules.Session, &e, string(row.Event.ID)) {
 		w := s.window(row.TimeMs)
 		if err := s.reenterOne(n, k.user, w, read); err != nil {
 			return err
 		}
-		s.before = s.rules.Session.Build(s.before[:0], k.Segs) // what re-entered is not new
+		from, until = s.remember(k, e.TimeMs) // what re-entered is not new
 		if !k.Insert(s.rules.Session, &e, string(row.Event.ID)) {
 			panic("invariant: an event is undecided although its surroundings have re-entered")
 		}
 	}
-	s.after = s.rules.Session.Build(s.after[:0], k.Segs)
+	s.after = s.rules.Session.BuildPart(s.after[:0], k.Segs, from, until)
 	s.diff(k)
 	s.enqueue(k)
 	return nil
+}
+
+// remember notes the sessions of a key that an event at an instant can touch;
+// it gives the part of the key that they lie in.
+func (s *state) remember(k *key, ms int64) (from int, until int64) {
+	from, until = k.Around(s.rules.Session, ms)
+	s.before = s.rules.Session.BuildPart(s.before[:0], k.Segs, from, until)
+	return from, until
 }
 
 // sessionFlags are the flags that a session takes from its earliest event.
@@ -200,7 +208,7 @@ func inPresence(k schemas.Kind) bool {
 }
 
 // diff notes what the last record did to the sessions of a key: before and
-// after are those of all of its segments, in the order of time.
+// after are those that it can have touched, in the order of time.
 func (s *state) diff(k *key) {
 	a, b := s.before, s.after
 	for len(a) > 0 || len(b) > 0 {
@@ -246,7 +254,9 @@ func (s *state) exist(k *key, x *sessionize.Session) {
 // cease notes that a session is no more: it gets a tombstone, and every slice
 // that it had does, whether this worker wrote them or not.
 func (s *state) cease(k *key, x *sessionize.Session) {
-	k.sessions = slices.DeleteFunc(k.sessions, func(p published) bool { return p.start == x.StartMs })
+	if i, ok := k.published(x.StartMs); ok {
+		k.sessions = slices.Delete(k.sessions, i, i+1)
+	}
 	if !slices.Contains(k.tombs, x.StartMs) {
 		k.tombs = append(k.tombs, x.StartMs)
 	}
@@ -288,13 +298,18 @@ func (k *key) bury(start int64, date int32) {
 
 // change marks the session that starts at an instant as to be written.
 func (k *key) change(start int64) {
-	for i := range k.sessions {
-		if k.sessions[i].start == start {
-			k.sessions[i].dirty = true
-			return
-		}
+	i, ok := k.published(start)
+	if ok {
+		k.sessions[i].dirty = true
+		return
 	}
-	k.sessions = append(k.sessions, published{start: start, dirty: true})
+	k.sessions = slices.Insert(k.sessions, i, published{start: start, dirty: true})
+}
+
+// published finds what was done about the session that starts at an instant,
+// or its place.
+func (k *key) published(start int64) (int, bool) {
+	return slices.BinarySearchFunc(k.sessions, start, func(p published, start int64) int { return cmp(p.start, start) })
 }
 
 // touch puts a key on the list of those that the next flush looks at.

@@ -151,8 +151,8 @@ type key struct {
 	net        *network
 	user       *user
 	device     string
-	at         int // in user.keys
-	sessions   []published
+	at         int         // in user.keys
+	sessions   []published // by start
 	tombs      []int64     // starts of sessions that existed after some record and ceased to
 	sliceTombs []sliceTomb // likewise slices
 	touched    bool        // in state.touched

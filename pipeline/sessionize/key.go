@@ -1,6 +1,7 @@
 package sessionize
 
 import (
+	"cmp"
 	"slices"
 	"sort"
 )
@@ -161,12 +162,46 @@ func (k *Key) Expand(windows []Window, events []StoredEvent) {
 	if k.ids == nil {
 		k.ids = make(map[int64]string)
 	}
-	k.Segs = slices.DeleteFunc(k.Segs, func(s Segment) bool { return Within(windows, s.First) })
+	slices.SortFunc(events, func(a, b StoredEvent) int {
+		return cmp.Or(cmp.Compare(a.TimeMs, b.TimeMs), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Offset, b.Offset))
+	})
+	kept := slices.DeleteFunc(k.Segs, func(s Segment) bool { return Within(windows, s.First) })
+	k.Segs = make([]Segment, 0, len(kept)+len(events)+1) // one more: a record follows
 	for i := range events {
 		e := &events[i]
-		at := sort.Search(len(k.Segs), func(i int) bool { return k.Segs[i].Last >= e.TimeMs })
-		k.add(k.orderWithin(at, &e.Event, e.ID), &e.Event, e.ID)
+		for len(kept) > 0 && kept[0].First <= e.TimeMs {
+			k.Segs, kept = append(k.Segs, kept[0]), kept[1:]
+		}
+		k.Segs = append(k.Segs, e.segment())
+		k.ids[e.Offset] = e.ID
 	}
+	k.Segs = append(k.Segs, kept...)
+}
+
+// Around gives the part of the key whose sessions an event at an instant can
+// touch, for Rules.BuildPart: the segment that it begins with, and the instant
+// that the last of its chains begins at or before. It holds before and after the
+// event came in. A chain is touched if the event falls into it or beside it, or
+// voids a mark of it.
+func (k *Key) Around(r Rules, ms int64) (from int, until int64) {
+	i := sort.Search(len(k.Segs), func(i int) bool { return k.Segs[i].Last >= ms })
+	until = ms
+	// Beside it: what follows may join even where the event's instant ended a chain.
+	if next := i + sort.Search(len(k.Segs)-i, func(n int) bool { return k.Segs[i+n].Last > ms }); next < len(k.Segs) {
+		end, _ := r.chainEnd(k.Segs, next)
+		until = max(ms, k.Segs[end].Last)
+	}
+	from = max(i-1, 0)
+	for from > 0 && k.Segs[from-1].Last >= ms-r.GraceMs {
+		from--
+	}
+	for from > 0 {
+		if joined, _ := r.joined(k.Segs, from-1); !joined {
+			break
+		}
+		from--
+	}
+	return from, until
 }
 
 // Expanded says whether the key holds re-entered single events.

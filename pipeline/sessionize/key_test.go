@@ -115,3 +115,30 @@ func TestKey_ChainsLeaveAsAWhole(t *testing.T) {
 		}
 	})
 }
+
+// What lies outside of Around is the same after an event came in as before.
+func TestKey_AroundHoldsEveryChange(t *testing.T) {
+	outside := func(all, part []Session) []Session {
+		return slices.DeleteFunc(append([]Session{}, all...), func(s Session) bool { return slices.Contains(part, s) })
+	}
+	least := 0
+	rapid.Check(t, func(t *rapid.T) {
+		var k Key
+		for i := range rapid.IntRange(1, 25).Draw(t, "events") {
+			e := draw(t, i)
+			from, until := k.Around(small, e.TimeMs)
+			before, touched := small.Build(nil, k.Segs), small.BuildPart(nil, k.Segs, from, until)
+			least = max(least, len(before)-len(touched))
+			if !k.Insert(small, &e.Event, e.ID) {
+				continue
+			}
+			after, is := small.Build(nil, k.Segs), small.BuildPart(nil, k.Segs, from, until)
+			if diff := gocmp.Diff(outside(before, touched), outside(after, is)); diff != "" {
+				t.Fatalf("outside of what %+v touches (-before +after):\n%s", e, diff)
+			}
+		}
+	})
+	if least == 0 {
+		t.Error("an event was said to touch all sessions, always: the property was not put to the test")
+	}
+}

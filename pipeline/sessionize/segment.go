@@ -101,7 +101,13 @@ type Session struct {
 
 // Build appends the sessions of the segments, in the order of time, to dst.
 func (r Rules) Build(dst []Session, segs []Segment) []Session {
-	for i := 0; i < len(segs); {
+	return r.BuildPart(dst, segs, 0, math.MaxInt64)
+}
+
+// BuildPart does so for the chains from a segment on that begin at or before an
+// instant. A chain must begin with that segment.
+func (r Rules) BuildPart(dst []Session, segs []Segment, from int, until int64) []Session {
+	for i := from; i < len(segs) && segs[i].First <= until; {
 		j, end := r.chainEnd(segs, i)
 		dst = r.pieces(dst, segs[i:j+1], end)
 		i = j + 1
