@@ -104,7 +104,7 @@ func (c *capture) step(n int) (done bool) {
 // take hands over what is written down so far.
 func (c *capture) take() []byte {
 	b := c.w.b
-	c.w.b = nil
+	c.w.b = make([]byte, 0, cap(b))
 	return b
 }
 

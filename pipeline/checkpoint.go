@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"slices"
 	"time"
 
 	"daybook/pipeline/source"
@@ -30,7 +32,7 @@ const checkpointShare = 10
 // to repeat.
 func (p *partition) checkpointDue() bool {
 	since := p.state.pos - p.pointer.Next
-	if since == 0 && p.state.clean() {
+	if p.saving != nil || since == 0 && p.state.clean() {
 		return false
 	}
 	age := p.cfg.Now().Sub(p.triedTo)
@@ -44,53 +46,207 @@ func (p *partition) checkpointDue() bool {
 	return p.sinceBytes >= p.cfg.CheckpointBytes || idle && (since >= p.cfg.CheckpointIdle || age >= time.Duration(p.rules.Rewrite)*time.Millisecond)
 }
 
-// checkpoint writes the state, which is clean, and commits its position with
-// a pointer to it. The broker refuses a commit of a stale generation: the
-// commit is the fence.
-func (p *partition) checkpoint(ctx context.Context) error {
+// saving is a checkpoint under way. Consumption goes on meanwhile:
+//
+//	capture ─ blocks ─► pack, write to the topic ─► wait until nothing is owed ─► commit, drop old ones
+//	(partition's goroutine,   (a goroutine)           (partition's flushes)         (a goroutine)
+//	 a few users at a time)
+type saving struct {
+	pos     int64
+	begun   time.Time
+	capture *capture        // nil when every user is written down
+	blocks  chan []byte     // to the packer; closed after the last one
+	done    chan saved      // of size one: the goroutine's answer
+	cancel  func()          // gives it up
+	pointer *source.Pointer // nil until it is written
+	commits bool            // the commit is under way
+}
+
+// saved is what a goroutine of a checkpoint has to say.
+type saved struct {
+	pointer source.Pointer
+	bytes   int
+	took    time.Duration
+	dropped bool
+	err     error
+}
+
+// blockBytes is how much of a snapshot is handed to the packer at once.
+const blockBytes = 1 << 20
+
+// beginCheckpoint begins to save the state at its position. Everything below it
+// has been written but for rows of open sessions that are held back.
+func (p *partition) beginCheckpoint(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	now := p.cfg.Now()
+	p.triedTo, p.sinceBytes = now, 0
+	sv := &saving{
+		pos: p.state.pos, begun: now, capture: p.state.begin(), blocks: make(chan []byte), done: make(chan saved, 1), cancel: cancel,
+	}
+	p.saving = sv
+	rest := sv.capture.rest
+	go func() { sv.done <- p.save(ctx, sv, rest) }()
+}
+
+// stepCheckpoint writes down some more users of the state that is being saved.
+func (p *partition) stepCheckpoint(n int) {
+	sv := p.saving
+	done := sv.capture.step(n)
+	if len(sv.capture.w.b) >= blockBytes || done {
+		sv.blocks <- sv.capture.take() // the packer always takes
+	}
+	if done {
+		sv.capture = nil
+		close(sv.blocks)
+	}
+}
+
+// save packs what it is given and writes it to the checkpoints topic.
+func (p *partition) save(ctx context.Context, sv *saving, rest func(func([]byte))) saved {
 	begin := p.cfg.Now()
-	p.triedTo, p.sinceBytes = begin, 0
-	packed, err := pack(p.state)
+	packed, err := pack(sv.blocks, rest)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		err = p.cfg.Failpoint(PointCheckpointPacked)
+	}
 	if err != nil {
-		return err
+		return saved{err: err}
 	}
-	if err := p.cfg.Failpoint(PointCheckpointPacked); err != nil {
-		return err
+	pointer, err := p.log.WriteCheckpoint(ctx, p.id, sv.pos, packed)
+	if err == nil {
+		err = p.cfg.Failpoint(PointCheckpointWritten)
 	}
-	pointer, err := p.log.WriteCheckpoint(ctx, p.id, p.state.pos, packed)
-	if err != nil {
-		return p.uncommitted(ctx, err)
+	return saved{pointer: pointer, bytes: len(packed), took: p.cfg.Now().Sub(begin), err: err}
+}
+
+// checkpointed takes the answer of a checkpoint's goroutine.
+func (p *partition) checkpointed(ctx context.Context, r saved) error {
+	sv := p.saving
+	if r.err != nil {
+		p.dropSaving()
+		p.ambiguous = p.ambiguous || sv.commits
+		return p.uncommitted(ctx, r.err)
 	}
-	if err := p.cfg.Failpoint(PointCheckpointWritten); err != nil {
-		return err
+	if !sv.commits {
+		sv.pointer = &r.pointer
+		p.kept = append([]source.Pointer{r.pointer}, p.kept...)
+		p.checkTook = r.took
+		p.metrics.checkpoint(p.id, r.bytes, r.took)
+		p.commit(ctx)
+		return nil
 	}
-	p.kept = append([]source.Pointer{pointer}, p.kept...)
-	if err := p.group.Commit(ctx, p.id, p.state.pos, pointer.String()); err != nil {
-		p.ambiguous = true
-		return p.uncommitted(ctx, err)
+	p.dropSaving()
+	p.pointer, p.lastCheck = *sv.pointer, sv.begun
+	switch {
+	case r.dropped:
+		p.kept = p.kept[:keptCheckpoints]
+	case p.ambiguous && len(p.kept) > keptAmbiguous: // a commit that may still be applied needs its snapshot
+		p.logger.WarnContext(ctx, "a commit's answer was lost: the group is joined anew, so that old checkpoints can go", slog.Int("checkpoints", len(p.kept)))
+		p.group.End()
 	}
-	p.pointer, p.lastCheck, p.checkTook = pointer, begin, p.cfg.Now().Sub(begin)
-	p.metrics.checkpoint(p.id, len(packed), p.checkTook)
+	return nil
+}
+
+// commit makes the position of a written snapshot the group's, with a pointer
+// to it, as soon as nothing is owed any more: rows first (I2). The broker
+// refuses a commit of a stale generation: the commit is the fence.
+func (p *partition) commit(ctx context.Context) {
+	sv := p.saving
+	if sv == nil || sv.pointer == nil || sv.commits || p.state.owed > 0 || p.unwritten {
+		return
+	}
+	var old []source.Pointer
+	if !p.ambiguous && len(p.kept) > keptCheckpoints {
+		old = slices.Clone(p.kept[keptCheckpoints:])
+	}
+	sv.commits = true
+	go func() { sv.done <- p.publish(ctx, sv, old) }()
+}
+
+// publish commits, then drops checkpoints that nothing points to.
+func (p *partition) publish(ctx context.Context, sv *saving, old []source.Pointer) saved {
+	if err := p.group.Commit(ctx, p.id, sv.pos, sv.pointer.String()); err != nil {
+		return saved{err: err}
+	}
 	if err := p.cfg.Failpoint(PointCommitted); err != nil {
-		return err
+		return saved{err: err}
 	}
-	if p.ambiguous { // a commit that may still be applied needs its snapshot
-		if len(p.kept) > keptAmbiguous {
-			p.logger.WarnContext(ctx, "a commit's answer was lost: the group is joined anew, so that old checkpoints can go", slog.Int("checkpoints", len(p.kept)))
-			p.group.End()
-		}
-		return nil
+	if len(old) == 0 {
+		return saved{}
 	}
-	if len(p.kept) <= keptCheckpoints {
-		return nil
-	}
-	old := p.kept[keptCheckpoints:]
 	if err := p.log.DropCheckpoints(ctx, p.id, old); err != nil {
 		p.logger.WarnContext(ctx, "old checkpoints stay", slog.String("error", err.Error()))
+		return saved{}
+	}
+	return saved{dropped: true, err: p.cfg.Failpoint(PointDropped)}
+}
+
+// capturing is ready while users are to be written down; saved while a
+// goroutine of the checkpoint may answer. Both block for ever otherwise.
+func (p *partition) capturing() <-chan struct{} {
+	if p.saving == nil || p.saving.capture == nil {
 		return nil
 	}
-	p.kept = p.kept[:keptCheckpoints]
-	return p.cfg.Failpoint(PointDropped)
+	return always
+}
+
+func (p *partition) saved() <-chan saved {
+	if p.saving == nil {
+		return nil
+	}
+	return p.saving.done
+}
+
+// always is closed.
+var always = func() chan struct{} { c := make(chan struct{}); close(c); return c }() //nolint:gochecknoglobals // a constant, but Go has none of this type
+
+// abandon gives up a checkpoint that is not committed yet, and waits for its
+// goroutine. One that is being committed is seen to its end.
+func (p *partition) abandon(ctx context.Context) error {
+	sv := p.saving
+	if sv == nil {
+		return nil
+	}
+	if sv.commits {
+		return p.checkpointed(ctx, <-sv.done)
+	}
+	sv.cancel()
+	if sv.capture != nil {
+		p.state.capture, sv.capture = nil, nil
+		close(sv.blocks)
+	}
+	if sv.pointer == nil {
+		<-sv.done
+	}
+	p.dropSaving()
+	return nil
+}
+
+func (p *partition) dropSaving() {
+	p.saving.cancel()
+	p.saving = nil
+}
+
+// checkpoint saves the state at once, and waits for it: nothing is consumed
+// any more.
+func (p *partition) checkpoint(ctx context.Context) error {
+	for first := true; first || len(p.state.touched) > 0; first = false {
+		if err := p.flush(ctx, true); err != nil {
+			return err
+		}
+	}
+	p.beginCheckpoint(ctx)
+	for p.saving.capture != nil {
+		p.stepCheckpoint(math.MaxInt)
+	}
+	for p.saving != nil {
+		if err := p.checkpointed(ctx, <-p.saving.done); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // uncommitted judges a checkpoint that failed: rows are durable, so going on

@@ -25,6 +25,7 @@ type Config struct {
 	CheckpointEvery time.Duration // 30 s
 	CheckpointBytes int64         // of records since the last checkpoint that call for one; 64 MB
 	CheckpointIdle  int64         // records since the last checkpoint that call for one as soon as the log is read to its end; 10,000
+	CaptureUsers    int           // users that a checkpoint under way writes down between two chunks; 4,000: about 1 ms
 	MaxRepeatIDs    int           // ids that a partition keeps to recognise repeats, before it moves a horizon up; 8 M: 400 MB
 
 	Drain time.Duration // time to finish when a partition is taken away; 3 s, half the session timeout
@@ -48,6 +49,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.CheckpointEvery, 30*time.Second)
 	setDefault(&c.CheckpointBytes, 64<<20)
 	setDefault(&c.CheckpointIdle, 10_000)
+	setDefault(&c.CaptureUsers, 4000)
 	setDefault(&c.MaxRepeatIDs, 8_000_000)
 	setDefault(&c.Drain, 3*time.Second)
 	if c.Now == nil {

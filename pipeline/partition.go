@@ -36,8 +36,9 @@ type partition struct {
 	ambiguous  bool             // a commit of this generation may or may not have been applied
 	lastCheck  time.Time        // of the last checkpoint; before the first one, of the beginning
 	triedTo    time.Time        // checkpoint: the last attempt
+	saving     *saving          // the checkpoint under way
 	sinceBytes int64            // of records since then
-	checkTook  time.Duration    // the last checkpoint
+	checkTook  time.Duration    // packing and writing the last checkpoint
 	caughtUp   time.Time        // when the last fetch was answered, if it read to the end; zero while behind
 	complete   time.Time        // caughtUp when every changed session was last written; zero while behind
 	logEnd     int64
@@ -104,7 +105,7 @@ func (p *partition) run(ctx context.Context, committed source.Committed, warm *r
 	if err == nil {
 		err = p.letGo(work)
 	}
-	return err
+	return errors.Join(err, p.abandon(work))
 }
 
 // fetched is what the fetching goroutine hands over.
@@ -154,6 +155,12 @@ func (p *partition) loop(ctx, work context.Context, in <-chan fetched) error {
 				due = due || p.cfg.Now().Sub(p.lastFlush) >= p.cfg.FlushAge
 			case <-timer.C:
 				due = true
+			case <-p.capturing():
+				p.stepCheckpoint(p.cfg.CaptureUsers)
+			case r := <-p.saved():
+				if err := p.checkpointed(work, r); err != nil {
+					return err
+				}
 			case <-ctx.Done():
 				return nil
 			}
@@ -164,9 +171,17 @@ func (p *partition) loop(ctx, work context.Context, in <-chan fetched) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		if p.state.owed > 0 {
+			timer.Reset(p.cfg.FlushAge / owedPace)
+			continue
+		}
 		timer.Reset(p.cfg.FlushAge)
 	}
 }
+
+// owedPace is how much sooner a flush follows while a checkpoint waits for rows
+// that are held back: their writing takes as long as the waiting. Not measured.
+const owedPace = 8
 
 // received notes what a fetch says about the log.
 func (p *partition) received(f fetched) error {
@@ -221,7 +236,7 @@ func (p *partition) newBatch() {
 	p.decoder.json.Reset()
 }
 
-// turn applies the batch in hand, makes it durable, and takes a checkpoint if
+// turn applies the batch in hand, makes it durable, and begins a checkpoint if
 // one is due. The order is the delivery guarantee (I2): rows, snapshot, commit.
 func (p *partition) turn(ctx context.Context) error {
 	n, read := len(p.batch.records), int64(p.batch.bytes)
@@ -249,9 +264,7 @@ func (p *partition) turn(ctx context.Context) error {
 	p.sinceBytes += read
 	p.newBatch()
 	if check {
-		if err := p.checkpoint(ctx); err != nil {
-			return err
-		}
+		p.beginCheckpoint(ctx)
 	}
 	p.observe()
 	p.topUp(ctx)
@@ -294,6 +307,7 @@ func (p *partition) flush(ctx context.Context, force bool) error {
 	if len(p.state.touched) == 0 {
 		p.published = p.state.pos
 	}
+	p.commit(ctx)
 	return nil
 }
 
@@ -367,11 +381,11 @@ func (p *partition) ids() (total int, largest *network) {
 // letGo finishes when the partition is taken away: a last checkpoint, if that
 // fits what is left of the drain, so that the next owner has nothing to repeat.
 func (p *partition) letGo(ctx context.Context) error {
+	if err := p.abandon(ctx); err != nil {
+		return err
+	}
 	if p.unwritten || p.pointer.Next == p.state.pos && p.state.clean() {
 		return nil
-	}
-	if err := p.flush(ctx, true); err != nil {
-		return err
 	}
 	if err := p.checkpoint(ctx); err != nil {
 		return err

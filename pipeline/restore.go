@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -147,14 +148,25 @@ func (p *partition) enterLog(ctx context.Context, committed int64) error {
 	}
 }
 
-// pack compresses a snapshot for the checkpoints topic.
-func pack(s *state) ([]byte, error) {
-	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+// pack compresses the blocks of a snapshot, and what rest yields after them,
+// for the checkpoints topic.
+func pack(blocks <-chan []byte, rest func(yield func([]byte))) ([]byte, error) {
+	var out bytes.Buffer
+	w, err := zstd.NewWriter(&out, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
 	if err != nil {
 		return nil, fmt.Errorf("pack snapshot: %w", err)
 	}
-	raw := s.appendSnapshot(nil)
-	return w.EncodeAll(raw, make([]byte, 0, len(raw)/3)), nil
+	write := func(b []byte) { // a buffer takes everything; Close says what else went wrong
+		_, _ = w.Write(b)
+	}
+	for b := range blocks {
+		write(b)
+	}
+	rest(write)
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("pack snapshot: %w", err)
+	}
+	return out.Bytes(), nil
 }
 
 // unpack rebuilds a state from a checkpoint.
