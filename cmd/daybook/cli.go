@@ -61,6 +61,7 @@ type cli struct {
 	SQL      sqlCmd      `cmd:"" name:"sql" help:"Ask the configured ClickHouse."`
 	Trace    traceCmd    `cmd:"" help:"Follow one event: partition, offset, fate, session and rows."`
 	Status   statusCmd   `cmd:"" help:"Show lag, complete-through, checkpoints and disk."`
+	Verify   verifyCmd   `cmd:"" help:"Prove that the tables say what the log says."`
 	Worker   workerCmd   `cmd:"" help:"Run the worker by itself: Kafka in, ClickHouse out."`
 	Serve    serveCmd    `cmd:"" help:"Run the read API and the page by themselves."`
 	Broker   brokerCmd   `cmd:"" help:"Run the embedded Kafka as its own process."`
