@@ -171,6 +171,7 @@ func TestHelp_Golden(t *testing.T) {
 		{"sql"},
 		{"trace"},
 		{"status"},
+		{"verify"},
 		{"worker"},
 		{"serve"},
 		{"broker"},
