@@ -119,6 +119,7 @@ type rig struct {
 	store      *memory
 	partitions int32
 	produced   map[int32]int64
+	resumes    *resumes
 }
 
 var rigKey = []byte("installation key of the test")
@@ -127,9 +128,11 @@ func newRig(t *testing.T, partitions int32) *rig {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	t.Cleanup(cancel)
-	r := &rig{tb: t, ctx: ctx, brokers: brokertest.Start(t), store: newMemory(), partitions: partitions, produced: map[int32]int64{}}
+	r := &rig{tb: t, ctx: ctx, brokers: brokertest.Start(t), store: newMemory(), partitions: partitions, produced: map[int32]int64{}, resumes: new(resumes)}
 	r.client = r.connect()
-	if err := r.client.EnsureTopics(ctx, source.TopicsConfig{Partitions: int(partitions)}); err != nil {
+	if err := r.client.EnsureTopics(ctx, source.TopicsConfig{
+		Partitions: int(partitions), ReplicationFactor: brokertest.Replicas(), MinInSync: brokertest.Replicas()/2 + 1,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -179,18 +182,9 @@ func (r *rig) produce(base time.Time, ids ...int) {
 
 // start runs a worker; stop ends it in order.
 func (r *rig) start(name string) (stop func()) {
-	cfg := Config{
-		Topic: schemas.TopicEvents, Epoch: 1, Partitions: r.partitions, Worker: name, ControlKey: rigKey,
-		FlushAge: 20 * time.Millisecond, CheckpointEvery: 200 * time.Millisecond, CheckpointIdle: 1,
-	}
-	client := r.connect()
-	w := New(cfg, client, JoinGroup(client, source.GroupConfig{SessionTimeout: 3 * time.Second, Heartbeat: 50 * time.Millisecond, JoinBackoff: 50 * time.Millisecond}), r.store)
-	ctx, cancel := context.WithCancel(r.ctx)
-	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx) }()
+	w := r.launch(name, nil)
 	return func() {
-		cancel()
-		if err := <-done; err != nil {
+		if err := w.stop(); err != nil {
 			r.tb.Errorf("worker %s: %v", name, err)
 		}
 	}
