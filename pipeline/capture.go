@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"encoding/binary"
-	"math"
 
 	"daybook/pipeline/dedupe"
 )
@@ -149,13 +148,4 @@ func (w *snapshotWriter) id(e *dedupe.Entry) {
 	w.b = binary.LittleEndian.AppendUint64(w.b, e.ID[1])
 	w.b = binary.LittleEndian.AppendUint64(w.b, e.Content)
 	w.int(e.TimeMs)
-}
-
-// appendSnapshot appends a whole snapshot of the state at once.
-func (s *state) appendSnapshot(b []byte) []byte {
-	c := s.begin()
-	c.w.b = append(b, c.w.b...)
-	c.step(math.MaxInt)
-	c.rest(func(part []byte) { c.w.b = append(c.w.b, part...) })
-	return c.w.b
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,10 +44,12 @@ func TestPartition_GoesOnWhileACheckpointIsWritten(t *testing.T) {
 		for i := range 45 {
 			l.event(fmt.Sprint("u", i%20), fmt.Sprint("e", i))
 			time.Sleep(2 * time.Second)
+			synctest.Wait()
 			if n := len(store.of(0).events); n != i+1 {
 				t.Fatalf("%d events are visible after %d, with a checkpoint under way", n, i+1)
 			}
 		}
+		synctest.Wait()
 		if len(l.commits) == 0 || l.commits[0] >= 40 {
 			t.Errorf("committed %v after 90 s, want the first position that was saved", l.commits)
 		}
@@ -96,9 +99,11 @@ func TestPartition_CommitsWhenNothingIsOwed(t *testing.T) {
 		p := testPartition(l, store)
 		p.rules.ForceKeys = 2
 		p.cfg.CheckpointIdle = 2 * users
-		commits := 0
+		var commits atomic.Int64
 		p.group = &audited{l, func(offset int64) {
-			commits++
+			store.mu.Lock()
+			defer store.mu.Unlock()
+			commits.Add(1)
 			for name, s := range store.of(0).sessions {
 				if !strings.Contains(s.row, ", 2 events") {
 					t.Errorf("%d is to be committed, but %s is still %q", offset, name, s.row)
@@ -114,12 +119,14 @@ func TestPartition_CommitsWhenNothingIsOwed(t *testing.T) {
 			}
 			time.Sleep(1200 * time.Millisecond)
 		}
-		if commits > 0 || len(l.checkpoints) != 1 {
-			t.Errorf("%d commits, %d checkpoints: want one checkpoint that waits for its rows", commits, len(l.checkpoints))
+		synctest.Wait()
+		if commits.Load() > 0 || len(l.checkpoints) != 1 {
+			t.Errorf("%d commits, %d checkpoints: want one checkpoint that waits for its rows", commits.Load(), len(l.checkpoints))
 		}
 		time.Sleep(3 * time.Second)
-		if commits != 1 {
-			t.Errorf("%d commits, want one", commits)
+		synctest.Wait()
+		if commits.Load() != 1 {
+			t.Errorf("%d commits, want one", commits.Load())
 		}
 		cancel()
 		if err := <-done; err != nil {
