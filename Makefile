@@ -28,6 +28,10 @@ CHROMIUM      := $(shell command -v chromium || command -v chromium-browser || c
 DATA          ?= .daybook
 TESTFLAGS     ?=
 BENCHTIME     ?= 1s
+MINUTES       ?= 60
+KAFKA         ?= 0
+SEED          ?= 0
+RATE          ?= 1500
 PKG           ?= ./...
 
 export CGO_ENABLED ?= 0
@@ -128,6 +132,13 @@ arrows: $(LINT) ## prove that the import rules fire
 vuln: need-go ## look for known vulnerabilities, if their database can be reached
 	@.ci/vuln $(VULN) $(VULN_VERSION)
 
+# The report and the parts' logs of the last run stay in .soak/.
+.PHONY: soak
+soak: need-go engine ## the kill loop, MINUTES=60; on Apache Kafka with KAFKA=3; SEED=… RATE=… repeat one
+	@mkdir -p .soak
+	@$(GO) test ./cmd/daybook/e2e -run '^TestSoak$$' -count=1 -v -timeout $$(( $(MINUTES) + 60 ))m \
+	  -soak $(MINUTES)m -soak.kafka $(KAFKA) -soak.seed $(SEED) -soak.rate $(RATE) -soak.report $(CURDIR)/.soak/report.md
+
 .PHONY: bench
 bench: need-go engine ## measure decode, stages, end to end, next to the engine's own ingest
 	@.ci/bench $(BENCHTIME)
@@ -148,7 +159,7 @@ deskdrop: need-go engine ## check the four Deskdrop numbers; DATA=…/users_inte
 
 .PHONY: clean
 clean: ## remove what was built, the engine and the tools; not your data
-	@rm -rf bin .tools .cache .kafka $(ENGINE)/node_modules $(NPM_TESTS:%=%/node_modules)
+	@rm -rf bin .tools .cache .kafka .soak $(ENGINE)/node_modules $(NPM_TESTS:%=%/node_modules)
 
 $(LINT): | need-go
 	@mkdir -p $(TOOLS)
