@@ -21,6 +21,7 @@ func (s *state) apply(b *batch, read readBack) error {
 	if b.from != s.pos {
 		panic("invariant I3: a batch must start where the state ends")
 	}
+	s.poison.batch(b)
 	if err := s.reenterLate(b, read); err != nil {
 		return err
 	}
@@ -31,10 +32,12 @@ func (s *state) apply(b *batch, read readBack) error {
 			s.skip(skips[0].From, skips[0].To, skips[0].Why)
 			skips = skips[1:]
 		}
+		s.poison.at(ProbeApply, r.offset, r.value)
 		if err := s.record(r, read); err != nil {
 			return err
 		}
 	}
+	s.poison.done()
 	for _, k := range skips {
 		s.skip(k.From, k.To, k.Why)
 	}
@@ -66,10 +69,12 @@ func (s *state) pass(to int64) {
 func (s *state) record(r *record, read readBack) error {
 	l := s.block(r.offset)
 	l.Next = r.offset + 1
-	if r.control != nil {
+	if r.control != nil || r.aside != nil {
 		l.Skipped[source.SkipControl]++
 		s.counts.skipped[source.SkipControl]++
-		s.control(r)
+		if r.control != nil {
+			s.control(r)
+		}
 		return nil
 	}
 	n := s.find(r.event.Network)

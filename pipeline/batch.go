@@ -21,8 +21,9 @@ type batch struct {
 	next    int64 // last offset, exclusive
 	records []record
 	skips   []source.Skip
-	bytes   int  // of the records: keys, values and headers
-	full    bool // ends here: a control record changes what the following records mean
+	bytes   int                // of the records: keys, values and headers
+	full    bool               // ends here: a control record changes what the following records mean, or a suspect is to be alone
+	asides  []schemas.SetAside // of its control records
 	chunks  []*source.Chunk
 }
 
@@ -34,11 +35,12 @@ type record struct {
 	headers    []source.Header
 
 	event      schemas.Event
-	reject     schemas.Reject   // Reason is Accepted if nothing is wrong so far
-	control    *schemas.Control // of a control record
-	timeMs     int64            // event time, clamped
-	receivedMs int64            // received time
-	device     []byte           // of the session key
+	reject     schemas.Reject    // Reason is Accepted if nothing is wrong so far
+	control    *schemas.Control  // of a control record
+	aside      *schemas.SetAside // of a control record that sets another record aside
+	timeMs     int64             // event time, clamped
+	receivedMs int64             // received time
+	device     []byte            // of the session key
 	class      schemas.DeviceClass
 	flags      schemas.EventFlags
 }
@@ -49,6 +51,8 @@ type decoder struct {
 	controlKey []byte
 	partition  int32
 	partitions int32
+	epoch      uint16
+	poison     *poison // what is known of records that panicked
 	json       schemas.Decoder
 	classes    *enrich.Classifier
 	scratch    []byte
@@ -67,7 +71,7 @@ func (b *batch) reset(from int64) {
 		c.Release()
 	}
 	clear(b.records) // drop the references into the chunks
-	*b = batch{from: from, next: from, records: b.records[:0], skips: b.skips[:0], chunks: b.chunks[:0]}
+	*b = batch{from: from, next: from, records: b.records[:0], skips: b.skips[:0], asides: b.asides[:0], chunks: b.chunks[:0]}
 }
 
 // extend gives the next record, empty: a record is half a kilobyte, so what
@@ -91,14 +95,19 @@ func (d *decoder) add(b *batch, c *source.Chunk, limit int) bool {
 		if r.Offset < b.next {
 			continue
 		}
-		if len(b.records) >= limit || b.full {
+		if len(b.records) >= limit || b.full || d.poison.cuts(b, r.Offset) {
 			end = r.Offset
 			break
 		}
 		out := b.extend()
+		d.poison.at(ProbeDecode, r.Offset, r.Value)
 		d.decode(r, out)
+		d.poison.done()
 		b.bytes += size(r)
-		b.full = out.control != nil
+		b.full = out.control != nil || d.poison.suspects(r.Offset)
+		if out.aside != nil {
+			b.asides = append(b.asides, *out.aside)
+		}
 	}
 	for _, k := range c.Skips {
 		if k.To > b.next && k.From < end {
@@ -126,6 +135,10 @@ func size(r *source.Record) int {
 // decode examines one record without any state; out is empty.
 func (d *decoder) decode(r *source.Record, out *record) {
 	out.offset, out.recordMs, out.key, out.value, out.headers = r.Offset, r.TimestampMs, r.Key, r.Value, r.Headers
+	if why, ok := d.poison.setAside(r.Offset); ok {
+		out.reject = schemas.Reject{Reason: schemas.HandlerPanic, Remedy: why}
+		return
+	}
 	if len(r.Headers) > 0 && d.special(r, out) {
 		return
 	}
@@ -170,12 +183,9 @@ func (d *decoder) special(r *source.Record, out *record) bool {
 	for i := range r.Headers {
 		switch string(r.Headers[i].Key) {
 		case schemas.HeaderControl:
-			c, err := schemas.DecodeControl(r.Value)
-			if err != nil || !schemas.VerifyControl(d.controlKey, r.Value, r.Headers[i].Value) {
+			if !schemas.VerifyControl(d.controlKey, r.Value, r.Headers[i].Value) || !d.control(r, out) {
 				out.reject = schemas.Reject{Reason: schemas.BadControl, Field: schemas.HeaderControl, Remedy: "settings are changed with daybook network set or the API"}
-				return true
 			}
-			out.control = &c
 			return true
 		case schemas.HeaderError:
 			out.reject = schemas.Reject{Reason: schemas.Unmappable, Remedy: "mend the line or the mapping and replay the file again"}
@@ -183,6 +193,25 @@ func (d *decoder) special(r *source.Record, out *record) bool {
 		}
 	}
 	return false
+}
+
+// control reads a control record, whose signature is right; it reports whether
+// it is one of this place in the log.
+func (d *decoder) control(r *source.Record, out *record) bool {
+	if schemas.IsSetAside(r.Value) {
+		a, err := schemas.DecodeSetAside(r.Value)
+		if err != nil || a.Epoch != d.epoch || a.Partition != d.partition || a.Offset >= r.Offset {
+			return false
+		}
+		out.aside = &a
+		return true
+	}
+	c, err := schemas.DecodeControl(r.Value)
+	if err != nil {
+		return false
+	}
+	out.control = &c
+	return true
 }
 
 // time settles received time and event time (SEMANTICS.md section 9).
@@ -218,7 +247,9 @@ func (r *record) rejectRow() schemas.RejectRow {
 		case schemas.HeaderLine:
 			row.Line, _ = strconv.ParseUint(v, 10, 64) // replay wrote it; else it stays 0
 		case schemas.HeaderError:
-			row.Detail = v
+			if r.reject.Reason == schemas.Unmappable {
+				row.Detail = v
+			}
 		}
 	}
 	return row

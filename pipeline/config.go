@@ -37,6 +37,9 @@ type Config struct {
 	// Failpoint is called at the named steps of the protocol (failpoint.go); the
 	// error that it gives is the step's. nil in production.
 	Failpoint func(point string) error
+	// Probe is called for every record with the step that it is at (ProbeDecode,
+	// ProbeApply); tests make it panic in the handler's place. nil in production.
+	Probe func(step string, partition int32, offset int64, value []byte)
 }
 
 // withDefaults fills what is zero.

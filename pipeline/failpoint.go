@@ -19,6 +19,20 @@ const (
 	PointReleased          = "released"           // the partition is let go in order
 )
 
+// The steps of setting a record aside (poison.go). Few runs come to them, so
+// Points does not list them.
+const (
+	PointPanicCounted = "panic.counted" // the panic is counted, durably
+	PointAsideMarked  = "aside.marked"  // the catalogue says that the record is set aside
+	PointAsideLogged  = "aside.logged"  // the log says so, too
+)
+
+// The steps of handling a record at which Config.Probe is called.
+const (
+	ProbeDecode = "decode"
+	ProbeApply  = "apply"
+)
+
 // Points lists the steps that the worker itself takes.
 func Points() []string {
 	return []string{

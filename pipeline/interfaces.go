@@ -33,6 +33,8 @@ type Log interface {
 	DropCheckpoints(ctx context.Context, partition int32, pointers []source.Pointer) error
 	Settings(ctx context.Context) ([]source.Setting, error)
 	AppendControl(ctx context.Context, partition int32, value, signature []byte) (offset int64, err error)
+	Marks(ctx context.Context, prefix string) ([]source.Mark, error)
+	PutMark(ctx context.Context, key string, value []byte) error
 }
 
 // committer fences: a Generation has it.

@@ -36,6 +36,8 @@ type metrics struct {
 	repeatIDs          *prometheus.GaugeVec // partition
 	repeatIDsLimit     prometheus.Gauge
 	halted             *prometheus.GaugeVec // partition
+	panics             prometheus.Counter
+	setAside           *prometheus.GaugeVec // partition
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -85,6 +87,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		openKeys:           gauges("open_sessions", "Keys (network, user, device) with sessions in the state."),
 		repeatIDs:          gauges("repeat_ids", "Ids kept to recognise repeats."),
 		repeatIDsLimit:     limit,
+		panics:             counter("panics_total", "Panics while a record was handled; the third of one record sets it aside."),
+		setAside:           gauges("set_aside_records", "Records of the partition that are not handled because that panicked."),
 		halted:             gauges("halted", "1 while the partition waits for a person's decision."),
 	}
 	for _, r := range schemas.Reasons() {
@@ -132,7 +136,7 @@ func (m *metrics) checkpoint(partition int32, bytes int, took time.Duration) {
 
 // forget drops the gauges of a partition that was let go.
 func (m *metrics) forget(partition int32) {
-	for _, g := range []*prometheus.GaugeVec{m.checkpointBytes, m.lagRecords, m.lagSeconds, m.watermarkDelay, m.checkpointAge, m.openKeys, m.repeatIDs, m.halted} {
+	for _, g := range []*prometheus.GaugeVec{m.checkpointBytes, m.lagRecords, m.lagSeconds, m.watermarkDelay, m.checkpointAge, m.openKeys, m.repeatIDs, m.halted, m.setAside} {
 		g.DeleteLabelValues(label(partition))
 	}
 }

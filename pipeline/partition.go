@@ -27,6 +27,8 @@ type partition struct {
 	logger  *slog.Logger
 
 	state   *state
+	poison  *poison
+	again   bool // the generation has had this partition before: it may have committed
 	decoder *decoder
 	batch   batch
 	rest    *source.Chunk // not wholly in a batch yet
@@ -51,12 +53,13 @@ type partition struct {
 }
 
 func newPartition(id int32, cfg *Config, log Log, store Store, group committer, m *metrics) *partition {
-	rules := Standard(cfg.Lateness, cfg.OutOfOrder)
+	rules, poison := Standard(cfg.Lateness, cfg.OutOfOrder), newPoison(cfg, id)
 	return &partition{
 		id: id, cfg: cfg, rules: &rules, log: log, store: store, group: group, metrics: m,
-		logger: cfg.Logger.With(slog.Int("partition", int(id))),
+		logger: cfg.Logger.With(slog.Int("partition", int(id))), poison: poison,
 		decoder: &decoder{
 			rules: &rules, controlKey: cfg.ControlKey, partition: id, partitions: cfg.Partitions, classes: enrich.New(classCache),
+			epoch: cfg.Epoch, poison: poison,
 		},
 	}
 }
@@ -72,6 +75,9 @@ func (p *partition) run(ctx context.Context, committed source.Committed, warm *r
 	if err := p.cfg.Failpoint(PointAssigned); err != nil {
 		return err
 	}
+	if err := p.readAsides(ctx); err != nil {
+		return err
+	}
 	r := warm
 	if r == nil {
 		var err error
@@ -80,6 +86,10 @@ func (p *partition) run(ctx context.Context, committed source.Committed, warm *r
 		}
 	}
 	p.state, p.pointer, p.kept = r.state, r.pointer, r.kept
+	if p.again && p.state.pos < committed.Offset {
+		return errBehind
+	}
+	p.forgetHandled(ctx)
 	now := p.cfg.Now()
 	p.published, p.lastCheck, p.triedTo, p.lastFlush = p.state.pos, now, now, now
 	p.logger.InfoContext(ctx, "resume", slog.Int64("offset", p.state.pos), slog.String("checkpoint", p.pointer.ID), slog.Bool("warm", warm != nil))
@@ -99,13 +109,16 @@ func (p *partition) run(ctx context.Context, committed source.Committed, warm *r
 	}()
 	work, cancel := p.outlive(ctx)
 	defer cancel()
-	err := p.loop(ctx, work, fetched)
+	err := p.guarded(func() error { return p.loop(ctx, work, fetched) })
 	stop()
 	<-done
 	if err == nil {
 		err = p.letGo(work)
 	}
-	return errors.Join(err, p.abandon(work))
+	if lost := p.abandon(work); lost != nil {
+		err = errors.Join(err, lost)
+	}
+	return p.countPanic(work, err)
 }
 
 // fetched is what the fetching goroutine hands over.
@@ -251,6 +264,10 @@ func (p *partition) turn(ctx context.Context) error {
 			return err
 		}
 		p.boundMemory()
+		if err := p.learnAsides(ctx); err != nil {
+			p.unwritten = true
+			return err
+		}
 		if err := p.cfg.Failpoint(PointApplied); err != nil {
 			p.unwritten = true
 			return err
@@ -268,7 +285,7 @@ func (p *partition) turn(ctx context.Context) error {
 	}
 	p.observe()
 	p.topUp(ctx)
-	return nil
+	return p.saveBefore(ctx)
 }
 
 // outlive gives a context that ends a drain after ctx does: all that is still

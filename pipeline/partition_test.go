@@ -26,7 +26,9 @@ type fakeLog struct {
 	snapshots   map[string][]byte
 	reading     error // of ReadCheckpoint
 	settings    []source.Setting
+	marks       map[string][]byte
 	commits     []int64
+	metadata    string // of the last commit
 	committing  error
 	ended       int
 	start       int64 // what is before is gone
@@ -34,7 +36,7 @@ type fakeLog struct {
 }
 
 func newFakeLog() *fakeLog {
-	return &fakeLog{snapshots: map[string][]byte{}, grown: make(chan struct{}, 1)}
+	return &fakeLog{snapshots: map[string][]byte{}, marks: map[string][]byte{}, grown: make(chan struct{}, 1)}
 }
 
 // add appends a record to the log.
@@ -132,6 +134,27 @@ func (l *fakeLog) DropCheckpoints(_ context.Context, _ int32, pointers []source.
 	return nil
 }
 
+func (l *fakeLog) PutMark(_ context.Context, key string, value []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.marks[key] = value; value == nil {
+		delete(l.marks, key)
+	}
+	return nil
+}
+
+func (l *fakeLog) Marks(_ context.Context, prefix string) ([]source.Mark, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var found []source.Mark
+	for key, value := range l.marks {
+		if strings.HasPrefix(key, prefix) {
+			found = append(found, source.Mark{Key: key, Value: value})
+		}
+	}
+	return found, nil
+}
+
 func (l *fakeLog) Settings(context.Context) ([]source.Setting, error) { return l.settings, nil }
 
 func (l *fakeLog) AppendControl(_ context.Context, _ int32, value, signature []byte) (int64, error) {
@@ -139,11 +162,11 @@ func (l *fakeLog) AppendControl(_ context.Context, _ int32, value, signature []b
 	return int64(len(l.records)) - 1, nil
 }
 
-func (l *fakeLog) Commit(_ context.Context, _ int32, offset int64, _ string) error {
+func (l *fakeLog) Commit(_ context.Context, _ int32, offset int64, metadata string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.committing == nil {
-		l.commits = append(l.commits, offset)
+		l.commits, l.metadata = append(l.commits, offset), metadata
 	}
 	return l.committing
 }

@@ -25,6 +25,7 @@ type state struct {
 
 	pos      int64 // next offset
 	networks map[string]*network
+	poison   *poison  // told which record is applied; nil where nobody asks
 	lastNet  *network // found last: records of a network come together
 	zones    symbols
 	ledger   map[int64]*schemas.LedgerRow // by first offset: blocks that are not complete, or not written since they changed

@@ -28,6 +28,7 @@ type Worker struct {
 	halts  map[int32]error
 	warm   map[int32]*restored // states of partitions that were let go, for a warm resume
 	joined bool
+	panics map[int32]panicked // partitions whose last attempt ended so
 }
 
 // New prepares a worker; Run makes it work.
@@ -36,6 +37,7 @@ func New(cfg Config, log Log, join Join, store Store) *Worker {
 	w := &Worker{
 		cfg: cfg, log: log, join: join, store: store, metrics: newMetrics(cfg.Registerer),
 		owned: make(map[int32]*partition), halts: make(map[int32]error), warm: make(map[int32]*restored),
+		panics: make(map[int32]panicked),
 	}
 	w.metrics.repeatIDsLimit.Set(float64(cfg.MaxRepeatIDs))
 	return w
@@ -122,6 +124,8 @@ func (w *Worker) partition(ctx context.Context, gen Generation, id int32) {
 		switch {
 		case err == nil:
 			continue
+		case isPanic(err):
+			w.cfg.Logger.ErrorContext(ctx, "a record panicked, restoring the partition", slog.Int("partition", int(id)), slog.String("error", err.Error()))
 		case errors.As(err, &halt):
 			w.cfg.Logger.ErrorContext(ctx, "partition halted", slog.Int("partition", int(id)), slog.String("why", halt.Why), slog.String("remedy", halt.Remedy))
 			w.metrics.halted.WithLabelValues(label(id)).Set(1)
@@ -156,6 +160,7 @@ func (w *Worker) attempt(ctx context.Context, gen Generation, id int32) error {
 	p := newPartition(id, &w.cfg, w.log, w.store, gen, w.metrics)
 	w.mu.Lock()
 	w.owned[id] = p
+	w.resumeAfterPanic(p, gen)
 	w.mu.Unlock()
 	err = p.run(ctx, committed[id], w.takeWarm(id, committed[id]))
 	w.mu.Lock()
@@ -163,6 +168,9 @@ func (w *Worker) attempt(ctx context.Context, gen Generation, id int32) error {
 	delete(w.owned, id)
 	if err == nil && !p.unwritten && p.state.clean() {
 		w.warm[id] = &restored{state: p.state, pointer: p.pointer, kept: p.kept}
+	}
+	if w.notePanic(p, gen, err) {
+		return err
 	}
 	if err != nil && p.state != nil && !errors.As(err, new(*HaltError)) {
 		gen.End() // a state was lost: what this generation has committed since may be ahead of what is restored (I4)

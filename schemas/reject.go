@@ -30,13 +30,14 @@ const (
 	BadControl            // a control record that is malformed or not signed by this installation
 	FieldTooLong          // source, type or device.id is longer than 256 bytes: they become state or dictionary entries
 	Unmappable            // a line that replay could not map; its error is in the record's headers
+	HandlerPanic          // handling it made the program panic three times: it was set aside (SetAside)
 	reasonCount
 )
 
 var reasonNames = [reasonCount]string{ //nolint:gochecknoglobals // a constant that Go cannot write
 	"accepted", "too_large", "empty", "not_json", "invalid_utf8", "duplicate_key", "too_deep", "wrong_type",
 	"bad_cloudevent", "no_id", "bad_id", "no_network", "bad_network", "no_user", "bad_user", "no_time", "bad_time",
-	"wrong_partition", "unknown_network", "time_out_of_range", "too_old", "bad_control", "field_too_long", "unmappable",
+	"wrong_partition", "unknown_network", "time_out_of_range", "too_old", "bad_control", "field_too_long", "unmappable", "handler_panic",
 }
 
 // String gives the name that is stored in rejects.reason and used as label.

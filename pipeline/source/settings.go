@@ -23,15 +23,22 @@ func (c *Client) PutSetting(ctx context.Context, network string, value []byte) (
 }
 
 // Settings reads the whole catalogue: the newest value of each network, by
-// network.
+// network. Marks are no settings.
 func (c *Client) Settings(ctx context.Context) ([]Setting, error) {
+	return c.catalogue(ctx, func(key string) bool { return !strings.HasPrefix(key, MarkPrefix) })
+}
+
+// catalogue reads the newest value of each key that is asked for, by key.
+func (c *Client) catalogue(ctx context.Context, wanted func(key string) bool) ([]Setting, error) {
 	newest := make(map[string]Setting)
 	err := c.scan(ctx, place{topic: c.cfg.SettingsTopic, from: -1}, func(r *Record) (more bool, err error) {
-		network := string(r.Key)
-		if r.Value == nil {
-			delete(newest, network)
-		} else {
-			newest[network] = Setting{Network: network, Value: slices.Clone(r.Value), Position: r.Offset}
+		key := string(r.Key)
+		switch {
+		case !wanted(key):
+		case r.Value == nil:
+			delete(newest, key)
+		default:
+			newest[key] = Setting{Network: key, Value: slices.Clone(r.Value), Position: r.Offset}
 		}
 		return true, nil
 	})
@@ -44,6 +51,35 @@ func (c *Client) Settings(ctx context.Context) ([]Setting, error) {
 	}
 	slices.SortFunc(settings, func(a, b Setting) int { return strings.Compare(a.Network, b.Network) })
 	return settings, nil
+}
+
+// MarkPrefix begins the keys of the catalogue that name no network: a network's
+// id never begins so.
+const MarkPrefix = "!"
+
+// Mark is a durable note of the workers among themselves, kept in the catalogue.
+type Mark struct {
+	Key   string // without MarkPrefix
+	Value []byte
+}
+
+// PutMark writes a mark and returns when it is durable. A nil value removes it.
+func (c *Client) PutMark(ctx context.Context, key string, value []byte) error {
+	_, err := c.produceOne(ctx, c.cfg.SettingsTopic, 0, &Outgoing{Key: []byte(MarkPrefix + key), Value: value})
+	return err
+}
+
+// Marks reads the newest value of every mark whose key has a prefix, by key.
+func (c *Client) Marks(ctx context.Context, prefix string) ([]Mark, error) {
+	found, err := c.catalogue(ctx, func(key string) bool { return strings.HasPrefix(key, MarkPrefix+prefix) })
+	if err != nil {
+		return nil, err
+	}
+	marks := make([]Mark, len(found))
+	for i, s := range found {
+		marks[i] = Mark{Key: s.Network[len(MarkPrefix):], Value: s.Value}
+	}
+	return marks, nil
 }
 
 // AppendControl writes a control record to one partition of the events topic

@@ -1,0 +1,379 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"daybook/schemas"
+)
+
+// A record whose handling panics must neither stop its partition for ever nor
+// be dropped (TRUST.md section 2). The panic is recovered together with the
+// offset that was being handled; the state, applied in part, is dropped and
+// restored; a durable mark counts the panics of the offset. The third sets the
+// record aside: first in the catalogue, so that an owner knows it before it
+// reads the record, then by a control record in the partition's own log, so
+// that whoever has only the log knows it, too. From then on the record is a
+// reject like any other.
+//
+// While that goes on, batches end before a suspect and hold it alone, and a
+// checkpoint is taken before it: what lies before it is handled once.
+
+// panicsToSetAside is how often the handling of one record may panic.
+const panicsToSetAside = 3
+
+// span is a run of offsets, one of whose records made a panic that no single
+// one could be blamed for: its records are handled in batches of half as many,
+// until one is alone.
+type span struct {
+	from, next int64 // half-open
+	limit      int   // records of a batch
+}
+
+// poison is what the owner of a partition knows of records that panicked, and
+// which record is at hand. All its methods take nil for "nobody asks".
+type poison struct {
+	partition int32
+	probe     func(step string, partition int32, offset int64, value []byte)
+	asides    map[int64]*Aside
+	span      span
+
+	offset  int64 // being handled; -1 if none is
+	applied span  // the batch in hand, while none of its records is at hand
+}
+
+func newPoison(cfg *Config, partition int32) *poison {
+	return &poison{partition: partition, probe: cfg.Probe, asides: make(map[int64]*Aside), offset: -1}
+}
+
+// at notes which record is handled.
+func (o *poison) at(step string, offset int64, value []byte) {
+	if o == nil {
+		return
+	}
+	o.offset = offset
+	if _, aside := o.setAside(offset); o.probe != nil && !aside {
+		o.probe(step, o.partition, offset, value)
+	}
+}
+
+// batch notes that a batch is applied; if it holds one record, that is at hand.
+func (o *poison) batch(b *batch) {
+	if o == nil || len(b.records) == 0 {
+		return
+	}
+	o.applied = span{b.from, b.next, len(b.records)}
+	if len(b.records) == 1 {
+		o.offset = b.records[0].offset
+	}
+}
+
+// done notes that no record is handled any more: what panics now is no
+// record's fault.
+func (o *poison) done() {
+	if o != nil {
+		o.offset, o.applied = -1, span{}
+	}
+}
+
+// blames says whether a panic is one of records.
+func (o *poison) blames() bool { return o.offset >= 0 || o.applied.limit > 1 }
+
+// suspects says whether the handling of an offset has panicked, but not often
+// enough.
+func (o *poison) suspects(offset int64) bool {
+	if o == nil || len(o.asides) == 0 {
+		return false
+	}
+	a := o.asides[offset]
+	return a != nil && !a.SetAside
+}
+
+// setAside says whether the record at an offset is not to be handled, and what
+// its reject says.
+func (o *poison) setAside(offset int64) (why string, ok bool) {
+	if o == nil || len(o.asides) == 0 {
+		return "", false
+	}
+	a := o.asides[offset]
+	if a == nil || !a.SetAside {
+		return "", false
+	}
+	return asideDetail(a.Reason), true
+}
+
+// asideDetail is the sentence that is kept with a record that was set aside: a
+// function of the log, like all of the reject.
+func asideDetail(reason string) string {
+	return fmt.Sprintf("handling it failed %d times and it was set aside: %s; the partition went on without it; report this line to the authors of daybook", panicsToSetAside, reason)
+}
+
+// cuts says whether a batch ends before an offset: a suspect is alone in its
+// batch, and those of a span are few in theirs.
+func (o *poison) cuts(b *batch, offset int64) bool {
+	if o == nil || offset == b.from {
+		return false
+	}
+	if o.suspects(offset) {
+		return true
+	}
+	s := &o.span
+	inside := s.from <= b.from && b.from < s.next
+	return s.limit > 0 && (b.from < s.from && s.from <= offset || inside && (offset >= s.next || len(b.records) >= s.limit))
+}
+
+// saveBefore takes a checkpoint, and waits for it, if the next offset is one
+// that panicked: what lies before it is spared another attempt.
+func (p *partition) saveBefore(ctx context.Context) error {
+	pos := p.state.pos
+	if !p.poison.suspects(pos) && (p.poison.span.limit == 0 || p.poison.span.from != pos) || p.pointer.Next == pos {
+		return nil
+	}
+	if err := p.abandon(ctx); err != nil {
+		return err
+	}
+	return p.checkpoint(ctx)
+}
+
+// panicError is a recovered panic.
+type panicError struct {
+	offset int64 // whose handling panicked; -1: one of the span
+	span   span
+	reason string
+}
+
+// Error implements error.
+func (e *panicError) Error() string {
+	if e.offset < 0 {
+		return fmt.Sprintf("handling one of the offsets [%d, %d) panicked: %s", e.span.from, e.span.next, e.reason)
+	}
+	return fmt.Sprintf("handling offset %d panicked: %s", e.offset, e.reason)
+}
+
+// guarded runs do and turns a panic into an error if a record is to blame. Any
+// other says that this program is wrong: it ends the process, as it must.
+func (p *partition) guarded(do func() error) (err error) {
+	p.state.poison = p.poison
+	p.poison.done()
+	defer func() {
+		if !p.poison.blames() {
+			return
+		}
+		if v := recover(); v != nil {
+			e := &panicError{offset: p.poison.offset, reason: panicReason(v)}
+			if e.offset < 0 {
+				e.span = p.poison.applied
+				e.span.limit /= 2
+			}
+			err = e
+		}
+	}()
+	return do()
+}
+
+// panicReason says what panicked and where, without anything of the record:
+// the text of a runtime error or of an invariant of ours, else the value's type.
+func panicReason(v any) string {
+	text := fmt.Sprintf("a %T", v)
+	if e, ok := v.(runtime.Error); ok {
+		text = e.Error()
+	} else if s, ok := v.(string); ok && strings.HasPrefix(s, "invariant") {
+		text = s
+	}
+	return text + " in " + panicPlace()
+}
+
+// panicPlace names the function of this program that panicked; the caller is
+// called by the function that recovers.
+func panicPlace() string {
+	pcs := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(0, pcs)])
+	for panicked := false; ; {
+		f, more := frames.Next()
+		switch {
+		case f.Function == "runtime.gopanic":
+			panicked = true
+		case panicked && strings.HasPrefix(f.Function, "daybook/"):
+			return f.Function + " (" + path.Base(f.File) + ":" + strconv.Itoa(f.Line) + ")"
+		case !more:
+			return "unknown"
+		}
+	}
+}
+
+// isPanic says whether an attempt ended by nothing but a record's panic: what
+// was to be noted of it is durable.
+func isPanic(err error) bool {
+	_, ok := err.(*panicError) //nolint:errorlint // one that is wrapped brought another error along
+	return ok
+}
+
+// panicked is what a worker remembers of an attempt that a panic ended.
+type panicked struct {
+	generation int32
+	span       span
+}
+
+// notePanic keeps what the next attempt needs, and says whether that may happen
+// in the same generation: the other partitions then notice nothing. It may if
+// the group's position is certainly what this worker last knew (I4). The caller
+// holds the lock.
+func (w *Worker) notePanic(p *partition, gen Generation, err error) bool {
+	delete(w.panics, p.id)
+	var e *panicError
+	if !errors.As(err, &e) {
+		return false
+	}
+	w.panics[p.id] = panicked{gen.Assignment().ID, e.span}
+	return isPanic(err) && !p.ambiguous
+}
+
+// resumeAfterPanic hands that over. The caller holds the lock.
+func (w *Worker) resumeAfterPanic(p *partition, gen Generation) {
+	if last, ok := w.panics[p.id]; ok {
+		p.poison.span, p.again = last.span, last.generation == gen.Assignment().ID
+	}
+}
+
+// countPanic counts a panic of a record in the catalogue, and sets the record
+// aside after the last one that it may have. It gives the error to go on with.
+func (p *partition) countPanic(ctx context.Context, err error) error {
+	var e *panicError
+	if !errors.As(err, &e) {
+		return err
+	}
+	p.metrics.panics.Inc()
+	if e.offset < 0 {
+		return err
+	}
+	a := p.poison.asides[e.offset]
+	if a == nil {
+		a = &Aside{Epoch: p.cfg.Epoch, Partition: p.id, Offset: e.offset}
+	}
+	a.Panics++
+	a.Reason = e.reason[:min(len(e.reason), maxReason)]
+	a.SetAside = a.Panics >= panicsToSetAside
+	step := PointPanicCounted
+	if a.SetAside {
+		step = PointAsideMarked
+	}
+	if putErr := p.putAside(ctx, a, step); putErr != nil {
+		return fmt.Errorf("%w; it is not counted: %w", err, putErr)
+	}
+	if !a.SetAside {
+		return err
+	}
+	if logErr := p.logAside(ctx, a); logErr != nil {
+		return fmt.Errorf("%w; it is set aside, the log does not say so yet: %w", err, logErr)
+	}
+	return err
+}
+
+// maxReason bounds what is kept of a panic's text.
+const maxReason = 1024
+
+// putAside makes a mark durable.
+func (p *partition) putAside(ctx context.Context, a *Aside, step string) error {
+	value, err := a.encode()
+	if err != nil {
+		return err
+	}
+	if err := p.log.PutMark(ctx, a.key(), value); err != nil {
+		return fmt.Errorf("mark offset %d of partition %d: %w", a.Offset, a.Partition, err)
+	}
+	return p.cfg.Failpoint(step)
+}
+
+// logAside writes the control record of a record that is set aside. A process
+// that is killed before it is marked writes a second one, which changes nothing.
+func (p *partition) logAside(ctx context.Context, a *Aside) error {
+	value, err := schemas.EncodeSetAside(schemas.SetAside{Epoch: a.Epoch, Partition: a.Partition, Offset: a.Offset, Reason: a.Reason})
+	if err != nil {
+		return err
+	}
+	if _, err := p.log.AppendControl(ctx, p.id, value, schemas.SignControl(p.cfg.ControlKey, value)); err != nil {
+		return fmt.Errorf("set offset %d of partition %d aside: %w", a.Offset, a.Partition, err)
+	}
+	if err := p.cfg.Failpoint(PointAsideLogged); err != nil {
+		return err
+	}
+	a.Logged = true
+	p.logger.ErrorContext(ctx, "record set aside", slog.Int64("offset", a.Offset), slog.String("why", a.Reason))
+	return p.putAside(ctx, a, PointAsideLogged)
+}
+
+// readAsides learns, before the first record is read, which ones panicked, and
+// finishes what an owner before this one could not.
+func (p *partition) readAsides(ctx context.Context) error {
+	all, err := readAsides(ctx, p.log, fmt.Sprintf("%s%d/%d/", asidePrefix, p.cfg.Epoch, p.id))
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		a := &all[i]
+		p.poison.asides[a.Offset] = a
+		if a.SetAside && !a.Logged {
+			if err := p.logAside(ctx, a); err != nil {
+				return err
+			}
+		}
+	}
+	p.countAsides()
+	return nil
+}
+
+// forgetHandled removes the marks of records that were handled after all. A
+// mark that stays does no harm.
+func (p *partition) forgetHandled(ctx context.Context) {
+	for offset, a := range p.poison.asides {
+		if a.SetAside || offset >= p.state.pos {
+			continue
+		}
+		if err := p.log.PutMark(ctx, a.key(), nil); err != nil {
+			p.logger.WarnContext(ctx, "mark of a handled record stays", slog.Int64("offset", offset), slog.String("error", err.Error()))
+			continue
+		}
+		delete(p.poison.asides, offset)
+	}
+}
+
+// learnAsides compares the control records of the batch with what is known. A
+// catalogue that was lost gets its mark again, and the partition is restored: a
+// record that was read as if it were good may still lie behind the checkpoint.
+func (p *partition) learnAsides(ctx context.Context) error {
+	var learnt error
+	for i := range p.batch.asides {
+		s := &p.batch.asides[i]
+		if a := p.poison.asides[s.Offset]; a != nil && a.SetAside {
+			continue
+		}
+		a := &Aside{Epoch: s.Epoch, Partition: s.Partition, Offset: s.Offset, Panics: panicsToSetAside, Reason: s.Reason, SetAside: true, Logged: true}
+		if err := p.putAside(ctx, a, PointAsideMarked); err != nil {
+			return err
+		}
+		learnt = fmt.Errorf("the log says that offset %d was set aside, the catalogue did not: %w", s.Offset, errLearnt)
+	}
+	return learnt
+}
+
+// errBehind says that an older state was restored than this generation has
+// committed: the group is joined anew before it may commit (I4).
+var errBehind = errors.New("the last checkpoint cannot be read again")
+
+var errLearnt = errors.New("the partition is restored")
+
+func (p *partition) countAsides() {
+	n := 0
+	for _, a := range p.poison.asides {
+		if a.SetAside {
+			n++
+		}
+	}
+	p.metrics.setAside.WithLabelValues(label(p.id)).Set(float64(n))
+}
