@@ -139,6 +139,7 @@ type oneLife struct {
 }
 
 func live(tb testing.TB, client *source.Client, at source.Committed, checkpoints time.Duration) *oneLife {
+	tb.Helper()
 	cfg := Config{
 		Topic: schemas.TopicEvents, Epoch: 1, Partitions: 1, Worker: "bench", ControlKey: rigKey, Drain: time.Minute,
 		CheckpointEvery: checkpoints, CheckpointIdle: 1 << 40, CheckpointBytes: 1 << 40, FlushAge: 20 * time.Millisecond,
