@@ -40,6 +40,9 @@ type Config struct {
 	// Probe is called for every record with the step that it is at (ProbeDecode,
 	// ProbeApply); tests make it panic in the handler's place. nil in production.
 	Probe func(step string, partition int32, offset int64, value []byte)
+	// Scale changes the rules in force, so that a test meets every edge with few
+	// records. nil in production.
+	Scale func(*Rules)
 }
 
 // withDefaults fills what is zero.
@@ -68,6 +71,15 @@ func (c Config) withDefaults() Config {
 		c.Registerer = prometheus.NewRegistry()
 	}
 	return c
+}
+
+// rules gives the rules in force for one partition.
+func (c Config) rules() Rules {
+	r := Standard(c.Lateness, c.OutOfOrder)
+	if c.Scale != nil {
+		c.Scale(&r)
+	}
+	return r
 }
 
 func setDefault[T comparable](field *T, value T) {

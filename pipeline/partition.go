@@ -53,7 +53,7 @@ type partition struct {
 }
 
 func newPartition(id int32, cfg *Config, log Log, store Store, group committer, m *metrics) *partition {
-	rules, poison := Standard(cfg.Lateness, cfg.OutOfOrder), newPoison(cfg, id)
+	rules, poison := cfg.rules(), newPoison(cfg, id)
 	return &partition{
 		id: id, cfg: cfg, rules: &rules, log: log, store: store, group: group, metrics: m,
 		logger: cfg.Logger.With(slog.Int("partition", int(id))), poison: poison,

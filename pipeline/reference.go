@@ -12,11 +12,13 @@ import (
 // Reference gives the rules by which reference.Tables says what the tables of a
 // partition must hold: the numbers in force in production, and the worker's own
 // decoding of a record. One goroutine may use them. Of cfg it needs what a
-// worker needs to read: Partitions, ControlKey, OutOfOrder.
+// worker needs to read: Epoch, Partitions, ControlKey, OutOfOrder.
 func Reference(cfg Config, partition int32) reference.Rules {
 	cfg = cfg.withDefaults()
-	r := Standard(cfg.Lateness, cfg.OutOfOrder)
-	d := &decoder{rules: &r, controlKey: cfg.ControlKey, partition: partition, partitions: cfg.Partitions, classes: enrich.New(classCache)}
+	r := cfg.rules()
+	d := &decoder{
+		rules: &r, controlKey: cfg.ControlKey, epoch: cfg.Epoch, partition: partition, partitions: cfg.Partitions, classes: enrich.New(classCache),
+	}
 	return reference.Rules{
 		Decode: func(in *reference.Record) reference.Decoded { return d.plain(in, &r) },
 		DayMs:  24 * time.Hour.Milliseconds(), CapMs: 24 * time.Hour.Milliseconds(), GraceMs: time.Minute.Milliseconds(),
@@ -34,8 +36,8 @@ func (d *decoder) plain(in *reference.Record, rules *Rules) reference.Decoded {
 
 // plain gives what was decoded as values of their own.
 func (r *record) plain(rules *Rules) reference.Decoded {
-	if r.control != nil {
-		return reference.Decoded{Control: r.control}
+	if r.control != nil || r.aside != nil {
+		return reference.Decoded{Control: r.control, SetAside: r.aside}
 	}
 	e := &r.event
 	out := reference.Decoded{Event: reference.Event{

@@ -20,6 +20,7 @@ type tables struct {
 	accepted map[identity][]*Event
 	keys     map[key][]*Event
 	events   []*Event
+	aside    map[int64]bool // by offset
 }
 
 type (
@@ -28,12 +29,34 @@ type (
 	identity struct{ network, user, source, id string }
 )
 
-func newTables(r Rules) *tables {
+func newTables(log []Record, r Rules) *tables {
 	return &tables{
 		Result: &Result{Progress: make(map[string]int64)}, rules: r,
 		ledger: make(map[int64]*Ledger), settings: make(map[string]schemas.Control), facts: make(map[user]User),
 		seen: make(map[user]struct{}), accepted: make(map[identity][]*Event), keys: make(map[key][]*Event),
+		aside: setAside(log, r.Decode),
 	}
+}
+
+// setAside finds the records that a later one sets aside.
+func setAside(log []Record, decode func(*Record) Decoded) map[int64]bool {
+	aside := make(map[int64]bool)
+	for i := range log {
+		if log[i].Skip == "" && len(log[i].Headers) > 0 {
+			if a := decode(&log[i]).SetAside; a != nil {
+				aside[a.Offset] = true
+			}
+		}
+	}
+	return aside
+}
+
+// decode gives what a record says, unless it was set aside.
+func (t *tables) decode(r *Record) Decoded {
+	if t.aside[r.Offset] {
+		return Decoded{Reject: Reject{Reason: schemas.HandlerPanic.String()}}
+	}
+	return t.rules.Decode(r)
 }
 
 func userOf(e *Event) user { return user{e.Network, e.User} }
@@ -63,8 +86,11 @@ func (t *tables) twins(e *Event) (twins []*Event) {
 	return twins
 }
 
-// set puts a setting in force if it is newer than what is.
+// set puts a setting, if there is one, in force if it is newer than what is.
 func (t *tables) set(offset int64, c *schemas.Control) {
+	if c == nil {
+		return
+	}
 	if old, known := t.settings[c.Network]; !known || c.Position > old.Position {
 		t.settings[c.Network] = *c
 		t.Settings = append(t.Settings, Setting{offset, *c})

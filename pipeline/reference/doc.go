@@ -23,8 +23,9 @@ type Record struct {
 
 // Decoded is what a record says by itself; of an event all but its stamps.
 type Decoded struct {
-	Control  *schemas.Control // of a control record
-	Reject   Reject           // Reason is "" if nothing is wrong so far
+	Control  *schemas.Control  // of a control record that is a setting
+	SetAside *schemas.SetAside // of a control record that sets another record aside
+	Reject   Reject            // Reason is "" if nothing is wrong so far
 	Event    Event
 	FactZone string // of a fact about the user: a valid zone, or ""
 	FactName string

@@ -9,15 +9,15 @@ import (
 
 // Tables derives, from a partition's whole log, what the tables must hold.
 func Tables(log []Record, r Rules) *Result {
-	t := newTables(r)
+	t := newTables(log, r)
 	for i := range log {
 		l := t.block(log[i].Offset)
 		if log[i].Skip != "" {
 			l.Skipped[log[i].Skip]++
 			continue
 		}
-		d := r.Decode(&log[i])
-		if d.Control != nil {
+		d := t.decode(&log[i])
+		if d.Control != nil || d.SetAside != nil {
 			l.Skipped["control"]++
 			t.set(log[i].Offset, d.Control)
 			continue
