@@ -27,6 +27,9 @@ const (
 	PointAsideLogged  = "aside.logged"  // the log says so, too
 )
 
+// AsidePoints lists them.
+func AsidePoints() []string { return []string{PointPanicCounted, PointAsideMarked, PointAsideLogged} }
+
 // The steps of handling a record at which Config.Probe is called.
 const (
 	ProbeDecode = "decode"

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"daybook/schemas"
 )
@@ -43,6 +44,7 @@ type poison struct {
 	probe     func(step string, partition int32, offset int64, value []byte)
 	asides    map[int64]*Aside
 	span      span
+	aside     atomic.Int64 // how many are set aside, for Worker.Notes
 
 	offset  int64 // being handled; -1 if none is
 	applied span  // the batch in hand, while none of its records is at hand
@@ -375,5 +377,6 @@ func (p *partition) countAsides() {
 			n++
 		}
 	}
+	p.poison.aside.Store(int64(n))
 	p.metrics.setAside.WithLabelValues(label(p.id)).Set(float64(n))
 }

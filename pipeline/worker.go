@@ -223,6 +223,21 @@ func (w *Worker) Health() []string {
 	return why
 }
 
+// Notes tells what a person should know although the worker is ready: which
+// records it does not handle.
+func (w *Worker) Notes() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var notes []string
+	for id, p := range w.owned {
+		if n := p.poison.aside.Load(); n > 0 {
+			notes = append(notes, fmt.Sprintf("%d records of partition %d are set aside because handling them panicked: SELECT * FROM rejects WHERE reason = '%s'", n, id, schemas.HandlerPanic))
+		}
+	}
+	slices.Sort(notes)
+	return notes
+}
+
 // The pace of reports: at once when something moved, else often enough that a
 // reader knows the partition is owned (it counts as unowned after 15 s).
 const (

@@ -36,7 +36,7 @@ type failpoint struct {
 
 // failpointNames lists the steps in the order in which a partition takes them.
 func failpointNames() []string {
-	return slices.Concat(pipeline.Points(), clickhouse.Points(), source.Points())
+	return slices.Concat(pipeline.Points(), pipeline.AsidePoints(), clickhouse.Points(), source.Points())
 }
 
 // parseFailpoints reads name@n:kill|pause|error, several separated by commas.
@@ -44,8 +44,12 @@ func parseFailpoints(text string) (failpoints, error) {
 	if text == "" {
 		return nil, nil //nolint:nilnil // none is armed: that is how the product runs.
 	}
+	_, points, err := parseProbes(text)
+	if err != nil {
+		return nil, err
+	}
 	armed := make(failpoints)
-	for one := range strings.SplitSeq(text, ",") {
+	for _, one := range points {
 		name, rest, named := strings.Cut(strings.TrimSpace(one), "@")
 		count, action, acts := strings.Cut(rest, ":")
 		n, err := strconv.ParseInt(count, 10, 64)
@@ -69,7 +73,7 @@ func parseFailpoints(text string) (failpoints, error) {
 // hook is what the steps call; nil where nothing is armed, so that it costs
 // nothing.
 func (f failpoints) hook() func(point string) error {
-	if f == nil {
+	if len(f) == 0 {
 		return nil
 	}
 	return func(point string) error {

@@ -33,6 +33,7 @@ type health struct {
 	mu     sync.Mutex
 	names  []string // in the order in which the parts started
 	checks map[string]check
+	notes  map[string]func() []string // of parts that are ready, but have something to say
 }
 
 // newRegistry is what every part registers with.
@@ -53,7 +54,7 @@ func startHealth(ctx context.Context, addr string, log *slog.Logger) (*health, e
 	if err != nil {
 		return nil, err
 	}
-	h := &health{registry: newRegistry(), listener: listener, done: make(chan struct{}), checks: make(map[string]check)}
+	h := &health{registry: newRegistry(), listener: listener, done: make(chan struct{}), checks: make(map[string]check), notes: make(map[string]func() []string)}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(h.registry, promhttp.HandlerOpts{Registry: h.registry}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -87,6 +88,13 @@ func (h *health) add(name string, c check) {
 	h.checks[name] = c
 }
 
+// note makes /readyz tell what a part has to say although it is ready.
+func (h *health) note(name string, n func() []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.notes[name] = n
+}
+
 // readyz answers 200 if every part is ready, else 503; a line a part, with the
 // reason.
 func (h *health) readyz(w http.ResponseWriter, r *http.Request) {
@@ -99,7 +107,7 @@ func (h *health) readyz(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusOK
 	for _, name := range names {
 		h.mu.Lock()
-		c := h.checks[name]
+		c, n := h.checks[name], h.notes[name]
 		h.mu.Unlock()
 		if err := c(ctx); err != nil {
 			status = http.StatusServiceUnavailable
@@ -108,6 +116,12 @@ func (h *health) readyz(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		fmt.Fprintf(&text, "%s: ok\n", name)
+		if n == nil {
+			continue
+		}
+		for _, line := range n() {
+			fmt.Fprintf(&text, "%s: %s\n", name, line)
+		}
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"daybook/clickhouse"
 	"daybook/clickhouse/query"
+	"daybook/pipeline"
 	"daybook/pipeline/broker"
 	"daybook/pipeline/source"
 )
@@ -25,7 +27,7 @@ type statusCmd struct {
 // Help is shown under the command's usage.
 func (*statusCmd) Help() string {
 	return `Lag in records, up to when the answers are complete, the horizon before which events are read back
-from storage, the last checkpoint, and the disk. Exit status 1 if a partition has no worker or the
+from storage, the last checkpoint, records whose handling panicked, and the disk. Exit status 1 if a partition has no worker or the
 disk is nearly full.
 
 Example:
@@ -37,6 +39,7 @@ type status struct {
 	Lag        int64             `json:"lag_records"`
 	Partitions []partitionStatus `json:"partitions"`
 	Networks   []networkStatus   `json:"networks"`
+	SetAside   []pipeline.Aside  `json:"set_aside"` // records that the workers do not handle because that panicked
 	Disk       *diskStatus       `json:"disk,omitempty"`
 	Problems   []string          `json:"problems"`
 }
@@ -128,7 +131,32 @@ func readStatus(ctx context.Context, store *clickhouse.Store, client *source.Cli
 	if unowned > 0 {
 		s.Problems = append(s.Problems, fmt.Sprintf("%d of %d partitions have no worker; start one with daybook worker, or look into its log", unowned, count))
 	}
+	if err := s.readSetAside(ctx, store, client, topic); err != nil {
+		return nil, err
+	}
 	return s, s.readNetworks(ctx, store, topic)
+}
+
+// readSetAside takes those of the topic as it is now: the marks of epochs
+// before it stay in the catalogue.
+func (s *status) readSetAside(ctx context.Context, store *clickhouse.Store, client *source.Client, topic string) error {
+	all, err := pipeline.Asides(ctx, client)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	rows, err := store.Query(ctx, query.Statement{
+		Text: `SELECT epoch FROM topic_epochs WHERE topic = {topic:String} AND ` + newestEpoch,
+		Args: []query.Arg{{Name: "topic", Value: topic}},
+	})
+	if err != nil {
+		return err
+	}
+	var epoch uint16
+	for rows.Next() {
+		err = errors.Join(err, rows.Scan(&epoch))
+	}
+	s.SetAside = slices.DeleteFunc(all, func(one pipeline.Aside) bool { return one.Epoch != epoch })
+	return errors.Join(err, rows.Err(), rows.Close())
 }
 
 // readPartitions takes the workers' newest reports.
@@ -231,6 +259,12 @@ func (s *status) write(out io.Writer) error {
 	fmt.Fprint(w, "\nNETWORK\tCOMPLETE THROUGH\tWATERMARK\tHORIZON\n")
 	for _, n := range s.Networks {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", n.Network, timeOrNone(n.CompleteThrough), instant(n.Watermark), timeOrNone(n.Horizon))
+	}
+	if len(s.SetAside) > 0 {
+		fmt.Fprint(w, "\nPARTITION\tOFFSET\tPANICS\tSET ASIDE\tREASON\n")
+		for _, one := range s.SetAside {
+			fmt.Fprintf(w, "%d\t%d\t%d\t%t\t%s\n", one.Partition, one.Offset, one.Panics, one.SetAside, one.Reason)
+		}
 	}
 	if d := s.Disk; d != nil {
 		fmt.Fprintf(w, "\ndisk %s: broker %s of %s, %s free\n", d.Level, byteText(d.BrokerBytes), byteText(d.BudgetBytes), byteText(d.FreeBytes))

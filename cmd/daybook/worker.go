@@ -105,12 +105,17 @@ func (a *app) startWorker(ctx context.Context, run *parts, state *health, client
 	if a.cfg.Failpoint != "" {
 		a.log.LogAttrs(ctx, slog.LevelWarn, "failpoints are armed: for tests only", slog.String("failpoint", a.cfg.Failpoint))
 	}
+	probes, _, err := parseProbes(a.cfg.Failpoint)
+	if err != nil {
+		return nil, err // readConfig has checked it
+	}
 	worker := pipeline.New(pipeline.Config{
 		Topic: topic, Epoch: epoch, Partitions: int32(partitions), Worker: workerName(), ControlKey: key,
 		Lateness: a.cfg.Lateness, OutOfOrder: a.cfg.OutOfOrderness, FlushAge: a.cfg.FlushInterval, BatchRecords: a.cfg.BatchRecords,
 		CheckpointEvery: a.cfg.CheckpointInterval, Drain: a.cfg.SessionTimeout / 2,
-		Logger: a.log, Registerer: state.registry, Failpoint: a.failpoint,
+		Logger: a.log, Registerer: state.registry, Failpoint: a.failpoint, Probe: probe(probes),
 	}, client, pipeline.JoinGroup(client, source.GroupConfig{SessionTimeout: a.cfg.SessionTimeout, Heartbeat: a.cfg.SessionTimeout / 6}), store)
+	state.note("worker", worker.Notes)
 	state.add("worker", func(context.Context) error {
 		if why := worker.Health(); len(why) > 0 {
 			return errors.New(strings.Join(why, "; "))
