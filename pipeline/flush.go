@@ -41,6 +41,9 @@ func (s *state) takeFlush(topic string, now int64, force bool) *schemas.Flush {
 	budget := s.rules.ForceKeys
 	s.touched = slices.DeleteFunc(s.touched, func(k *key) bool {
 		all := (force || k.owed) && budget > 0
+		if !all && k.held(now-s.rules.Rewrite) {
+			return false
+		}
 		if k.touched = s.flushKey(f, k, now, all); k.touched {
 			return false
 		}
@@ -90,6 +93,23 @@ func clone(m map[string]uint32) map[string]uint32 {
 	c := make(map[string]uint32, len(m))
 	maps.Copy(c, m)
 	return c
+}
+
+// held says, at a glance, that nothing of a touched key is due: every changed
+// session was written after an instant (wall clock, ms) and stays in the state.
+// A flush looks at every key that is held back: hundreds of thousands.
+func (k *key) held(after int64) bool {
+	if len(k.tombs) > 0 || len(k.sliceTombs) > 0 {
+		return false
+	}
+	stays := k.net.wanted - int64(k.net.control.GapMs)
+	for i := range k.sessions {
+		p := &k.sessions[i]
+		if p.dirty && (p.written == 0 || p.written <= after || p.start < stays && (len(k.Segs) > 1 || k.Segs[0].Last < stays)) {
+			return false
+		}
+	}
+	return true
 }
 
 // flushKey writes what is due of one key; it reports whether something is left.

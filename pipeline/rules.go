@@ -55,7 +55,7 @@ func Standard(lateness, outOfOrder time.Duration) Rules {
 		Latest:       time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli(), // where LogAppendTime is not in force the producer sets both; the tables end in 2106
 		LedgerBlock:  8192,                                                    // a cold start reads at most this many records again; 120 rows a second at 1 M events/s
 		Rewrite:      10 * time.Second.Milliseconds(),
-		ForceKeys:    20_000, // 40,000 rows: about 100 ms
+		ForceKeys:    10_000, // 20,000 rows: about 60 ms with their insert
 		LeastIDs:     1024,   // 32 KB
 		ExpiryBucket: time.Minute.Milliseconds(),
 		Split: func(dst []enrich.Slice, zone string, startMs, endMs int64) []enrich.Slice {
