@@ -1,0 +1,250 @@
+package deep
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"daybook/clickhouse/query"
+	"daybook/clickhouse/verify"
+	"daybook/pipeline"
+	"daybook/pipeline/reference"
+	"daybook/pipeline/source"
+	"daybook/schemas"
+)
+
+// history is a partition's log, as far as the tables reflect it, with what the
+// tables must hold because of it.
+type history struct {
+	*reference.Result
+
+	place   *verify.Place
+	start   int64 // the log's: what is below it is given, not compared
+	records []reference.Record
+	given   map[int64]reference.Decoded // by offset, below start
+	earlier map[verify.UserKey]struct{} // users with events of an earlier epoch
+	flying  map[verify.UserKey]struct{} // users with events that are not published yet
+	gaps    []gap
+}
+
+// read reads a partition's log and derives the tables from it.
+func (r *run) read(ctx context.Context, p *verify.Place) (*history, error) {
+	start, _, err := r.Log.ListOffsets(ctx, p.Partition)
+	if err != nil {
+		return nil, err
+	}
+	h := &history{
+		place: p, start: min(start, p.Stored), given: map[int64]reference.Decoded{},
+		earlier: map[verify.UserKey]struct{}{}, flying: map[verify.UserKey]struct{}{},
+	}
+	if h.start > 0 {
+		r.note("partition %d: the log begins at offset %d; what the tables say of the offsets below is taken as given", p.Partition, h.start)
+	}
+	for _, head := range []func(context.Context, *history) error{r.earlierEpochs, r.head, r.readGaps} {
+		if err := head(ctx, h); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortStableFunc(h.records, func(a, b reference.Record) int { return cmp.Compare(a.Offset, b.Offset) })
+	if err := r.fetch(ctx, h); err != nil {
+		return nil, err
+	}
+	rules := pipeline.Reference(r.Worker, p.Partition)
+	decode := rules.Decode
+	rules.Decode = func(in *reference.Record) reference.Decoded {
+		if d, ok := h.given[in.Offset]; ok && in.Offset < h.start {
+			return d
+		}
+		return decode(in)
+	}
+	h.Result = reference.Tables(h.records, rules)
+	return h, nil
+}
+
+// fetch appends the records of [start, stored). A record's bytes belong to the
+// chunk, so they are copied.
+func (r *run) fetch(ctx context.Context, h *history) error {
+	for next := h.start; next < h.place.Stored; {
+		c, err := r.Log.Fetch(ctx, h.place.Partition, next)
+		if err != nil {
+			return err
+		}
+		if c.Next == c.From {
+			return fmt.Errorf("the log ends at offset %d, rows are stored up to %d", c.Next, h.place.Stored)
+		}
+		skips := c.Skips
+		for i := range c.Records {
+			in := &c.Records[i]
+			for ; len(skips) > 0 && skips[0].From < in.Offset; skips = skips[1:] {
+				h.skip(skips[0])
+			}
+			h.add(in)
+		}
+		for _, s := range skips {
+			h.skip(s)
+		}
+		r.Read(min(c.Next, h.place.Stored) - next)
+		next = c.Next
+		c.Release()
+	}
+	return nil
+}
+
+func (h *history) add(in *source.Record) {
+	if in.Offset >= h.place.Stored {
+		return
+	}
+	if h.passed(in.Offset) {
+		h.records = append(h.records, reference.Record{Offset: in.Offset, Skip: "gap"})
+		return
+	}
+	out := reference.Record{Offset: in.Offset, TimestampMs: in.TimestampMs, Key: bytes.Clone(in.Key), Value: bytes.Clone(in.Value)}
+	for _, header := range in.Headers {
+		out.Headers = append(out.Headers, source.Header{Key: bytes.Clone(header.Key), Value: bytes.Clone(header.Value)})
+	}
+	h.records = append(h.records, out)
+}
+
+func (h *history) skip(s source.Skip) {
+	for o := s.From; o < min(s.To, h.place.Stored); o++ {
+		why := s.Why
+		if h.passed(o) {
+			why = "gap"
+		}
+		h.records = append(h.records, reference.Record{Offset: o, Skip: why})
+	}
+}
+
+// record gives the record at an offset.
+func (h *history) record(offset int64) *reference.Record {
+	i, ok := slices.BinarySearchFunc(h.records, offset, func(r reference.Record, o int64) int { return cmp.Compare(r.Offset, o) })
+	if !ok {
+		return nil
+	}
+	return &h.records[i]
+}
+
+// at names a place's rows in a condition.
+func at(p *verify.Place) []query.Arg {
+	return []query.Arg{
+		{Name: "topic", Value: p.Topic}, {Name: "epoch", Value: p.Epoch}, {Name: "partition", Value: p.Partition},
+		{Name: "stored", Value: p.Stored}, {Name: "published", Value: p.Published},
+	}
+}
+
+// here is the condition on a place's rows.
+const here = "topic = {topic:String} AND epoch = {epoch:UInt16} AND partition = {partition:Int32}"
+
+// earlierEpochs takes the settings that were in force when the epoch began, and
+// notes whose events are older.
+func (r *run) earlierEpochs(ctx context.Context, h *history) error {
+	args := at(h.place)
+	for u, err := range verify.Rows[verify.UserKey](ctx, r.db, "(SELECT DISTINCT network_id, user_id FROM events_versions WHERE epoch < {epoch:UInt16})", args...) {
+		if err != nil {
+			return err
+		}
+		h.earlier[u] = struct{}{}
+	}
+	offset := int64(-1 << 40)
+	for s, err := range verify.Rows[verify.SettingRow](ctx, r.db,
+		"(SELECT * FROM settings_history WHERE epoch < {epoch:UInt16} ORDER BY network_id, position DESC, epoch DESC, partition LIMIT 1 BY network_id)", args...) {
+		if err != nil {
+			return err
+		}
+		c, err := control(&s)
+		if err != nil {
+			return err
+		}
+		h.give(offset, reference.Decoded{Control: c})
+		offset++
+	}
+	if len(h.earlier) > 0 && h.place.Partition == 0 {
+		r.note("%d users have events of earlier epochs of the topic, whose log is gone: their rows and the ledger were not compared with the log", len(h.earlier))
+	}
+	return nil
+}
+
+// give lets what the tables say stand in for a record that the log lost.
+func (h *history) give(offset int64, d reference.Decoded) {
+	h.given[offset] = d
+	h.records = append(h.records, reference.Record{Offset: offset})
+}
+
+// head takes what the tables say of the offsets that the log lost.
+func (r *run) head(ctx context.Context, h *history) error {
+	if h.start == 0 {
+		return nil
+	}
+	args := append(at(h.place), query.Arg{Name: "start", Value: h.start})
+	facts := map[int64]verify.FactRow{}
+	for f, err := range verify.Rows[verify.FactRow](ctx, r.db, "user_facts WHERE "+here+" AND offset < {start:Int64}", args...) {
+		if err != nil {
+			return err
+		}
+		facts[f.Offset] = f
+	}
+	for s, err := range verify.Rows[verify.SettingRow](ctx, r.db, "settings_history WHERE "+here+" AND offset < {start:Int64}", args...) {
+		if err != nil {
+			return err
+		}
+		c, err := control(&s)
+		if err != nil {
+			return err
+		}
+		h.give(s.Offset, reference.Decoded{Control: c})
+	}
+	for e, err := range verify.Rows[verify.EventRow](ctx, r.db, "events WHERE "+here+" AND offset < {start:Int64}", args...) {
+		if err != nil {
+			return err
+		}
+		h.give(e.Offset, reference.Decoded{Event: given(&e), FactZone: facts[e.Offset].Zone, FactName: facts[e.Offset].Name})
+	}
+	return nil
+}
+
+// readGaps notes the offsets that a person gave up: they were passed over also
+// where the log still has them.
+func (r *run) readGaps(ctx context.Context, h *history) error {
+	for g, err := range verify.Rows[gap](ctx, r.db, "gaps WHERE "+here, at(h.place)...) {
+		if err != nil {
+			return err
+		}
+		h.gaps = append(h.gaps, g)
+	}
+	return nil
+}
+
+// gap is a recorded gap, [From, To).
+type gap struct {
+	From int64 `sql:"from_offset"`
+	To   int64 `sql:"to_offset"`
+}
+
+// passed says whether an offset was given up.
+func (h *history) passed(offset int64) bool {
+	return slices.ContainsFunc(h.gaps, func(g gap) bool { return g.From <= offset && offset < g.To })
+}
+
+// given makes of a stored event what decoding its record gave.
+func given(e *verify.EventRow) reference.Event {
+	out := reference.Event{
+		Network: e.Network, User: e.User, Source: e.Source, ID: e.ID, TimeMs: e.TimeMs, ReceivedMs: e.ReceivedMs, Device: e.Device,
+		Class: schemas.ClassWeb, Content: e.Content,
+	}
+	if e.Class == schemas.ClassMobile.String() {
+		out.Class = schemas.ClassMobile
+	}
+	for flag, set := range map[schemas.EventFlags]bool{schemas.FlagRobot: e.Robot, schemas.FlagClassUnknown: e.ClassUnknown, schemas.FlagTimeClamped: e.TimeClamped} {
+		if set {
+			out.Flags |= flag
+		}
+	}
+	for _, k := range kinds() {
+		if kindName(k) == e.Kind {
+			out.Kind = k
+		}
+	}
+	return out
+}
