@@ -105,9 +105,15 @@ func (c *verifyCmd) verifyDeep(ctx context.Context, a *app, store *clickhouse.St
 	if err != nil {
 		return err
 	}
+	epoch := uint16(0)
+	for i := range report.Places {
+		if report.Places[i].Current {
+			epoch = report.Places[i].Epoch
+		}
+	}
 	o := deep.Options{
 		Log: client, Only: c.TopicPartition, Details: c.Details,
-		Worker: pipeline.Config{Partitions: int32(n), ControlKey: key, OutOfOrder: a.cfg.OutOfOrderness},
+		Worker: pipeline.Config{Epoch: epoch, Partitions: int32(n), ControlKey: key, OutOfOrder: a.cfg.OutOfOrderness},
 	}
 	m := a.newMeter("compare with the log", "records", o.Offsets(report))
 	defer m.finish()

@@ -87,7 +87,7 @@ type difference[K comparable] struct {
 }
 
 // compare reads the stored rows beside those that must be there.
-func compare[K comparable, T comparable](r *reader, t table[K, T]) error {
+func compare[K, T comparable](r *reader, t table[K, T]) error {
 	c := r.check(t.name)
 	want := make(map[K]int, t.n)
 	for i := range t.n {

@@ -12,6 +12,7 @@ package deep
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"daybook/clickhouse/query"
 	"daybook/clickhouse/verify"
@@ -70,12 +71,7 @@ func Run(ctx context.Context, db query.Querier, report *verify.Report, o Options
 }
 
 func (o *Options) wanted(partition int32) bool {
-	for _, p := range o.Only {
-		if p == partition {
-			return true
-		}
-	}
-	return len(o.Only) == 0
+	return len(o.Only) == 0 || slices.Contains(o.Only, partition)
 }
 
 func (r *run) note(format string, args ...any) {

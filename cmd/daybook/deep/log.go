@@ -27,6 +27,7 @@ type history struct {
 	earlier map[verify.UserKey]struct{} // users with events of an earlier epoch
 	flying  map[verify.UserKey]struct{} // users with events that are not published yet
 	gaps    []gap
+	aside   map[int64]bool // records that one behind the stored position sets aside
 }
 
 // read reads a partition's log and derives the tables from it.
@@ -37,7 +38,7 @@ func (r *run) read(ctx context.Context, p *verify.Place) (*history, error) {
 	}
 	h := &history{
 		place: p, start: min(start, p.Stored), given: map[int64]reference.Decoded{},
-		earlier: map[verify.UserKey]struct{}{}, flying: map[verify.UserKey]struct{}{},
+		earlier: map[verify.UserKey]struct{}{}, flying: map[verify.UserKey]struct{}{}, aside: map[int64]bool{},
 	}
 	if h.start > 0 {
 		r.note("partition %d: the log begins at offset %d; what the tables say of the offsets below is taken as given", p.Partition, h.start)
@@ -53,7 +54,13 @@ func (r *run) read(ctx context.Context, p *verify.Place) (*history, error) {
 	}
 	rules := pipeline.Reference(r.Worker, p.Partition)
 	decode := rules.Decode
+	if err := r.asides(ctx, h, decode); err != nil {
+		return nil, err
+	}
 	rules.Decode = func(in *reference.Record) reference.Decoded {
+		if h.aside[in.Offset] {
+			return reference.Decoded{Reject: reference.Reject{Reason: schemas.HandlerPanic.String()}}
+		}
 		if d, ok := h.given[in.Offset]; ok && in.Offset < h.start {
 			return d
 		}
@@ -86,6 +93,34 @@ func (r *run) fetch(ctx context.Context, h *history) error {
 			h.skip(s)
 		}
 		r.Read(min(c.Next, h.place.Stored) - next)
+		next = c.Next
+		c.Release()
+	}
+	return nil
+}
+
+// asides looks behind the stored position for records that set aside what is
+// before it: a worker acts on one before it has read it.
+func (r *run) asides(ctx context.Context, h *history, decode func(*reference.Record) reference.Decoded) error {
+	_, end, err := r.Log.ListOffsets(ctx, h.place.Partition)
+	if err != nil {
+		return err
+	}
+	for next := h.place.Stored; next < end; {
+		c, err := r.Log.Fetch(ctx, h.place.Partition, next)
+		if err != nil {
+			return err
+		}
+		for i := range c.Records {
+			if in := &c.Records[i]; len(in.Headers) > 0 {
+				if a := decode(&reference.Record{Offset: in.Offset, TimestampMs: in.TimestampMs, Key: in.Key, Value: in.Value, Headers: in.Headers}).SetAside; a != nil {
+					h.aside[a.Offset] = true
+				}
+			}
+		}
+		if c.Next == c.From {
+			return nil
+		}
 		next = c.Next
 		c.Release()
 	}
@@ -129,8 +164,11 @@ func (h *history) record(offset int64) *reference.Record {
 // at names a place's rows in a condition.
 func at(p *verify.Place) []query.Arg {
 	return []query.Arg{
-		{Name: "topic", Value: p.Topic}, {Name: "epoch", Value: p.Epoch}, {Name: "partition", Value: p.Partition},
-		{Name: "stored", Value: p.Stored}, {Name: "published", Value: p.Published},
+		{Name: "topic", Value: p.Topic},
+		{Name: "epoch", Value: p.Epoch},
+		{Name: "partition", Value: p.Partition},
+		{Name: "stored", Value: p.Stored},
+		{Name: "published", Value: p.Published},
 	}
 }
 

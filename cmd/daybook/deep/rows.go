@@ -121,7 +121,7 @@ func settingRow(s *reference.Setting) verify.SettingRow {
 // control makes a stored setting a control record again.
 func control(s *verify.SettingRow) (*schemas.Control, error) {
 	c := &schemas.Control{Network: s.Network, Position: s.Position, Title: s.Title, Zone: s.Zone, GapMs: int32(s.GapMs)}
-	for _, span := range strings.Fields(s.Dark) {
+	for span := range strings.FieldsSeq(s.Dark) {
 		var d schemas.Dark
 		if _, err := fmt.Sscanf(span, "%d-%d", &d.FromMs, &d.ToMs); err != nil {
 			return nil, fmt.Errorf("read stored setting of network %s: %w", s.Network, err)
