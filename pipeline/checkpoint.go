@@ -238,8 +238,18 @@ func (p *partition) checkpoint(ctx context.Context) error {
 		}
 	}
 	p.beginCheckpoint(ctx)
-	for p.saving.capture != nil {
+	return p.finishCheckpoint(ctx)
+}
+
+// finishCheckpoint sees the checkpoint under way to its end, if there is one.
+func (p *partition) finishCheckpoint(ctx context.Context) error {
+	for p.saving != nil && p.saving.capture != nil {
 		p.stepCheckpoint(math.MaxInt)
+	}
+	for p.saving != nil && p.state.owed > 0 {
+		if err := p.flush(ctx, true); err != nil {
+			return err
+		}
 	}
 	for p.saving != nil {
 		if err := p.checkpointed(ctx, <-p.saving.done); err != nil {

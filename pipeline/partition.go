@@ -395,17 +395,34 @@ func (p *partition) ids() (total int, largest *network) {
 	return total, largest
 }
 
-// letGo finishes when the partition is taken away: a last checkpoint, if that
-// fits what is left of the drain, so that the next owner has nothing to repeat.
+// letGo finishes when the partition is taken away: the checkpoint under way,
+// so that generations shorter than the pace of checkpoints make progress, then
+// a last one, so that the next owner has nothing to repeat. What does not fit
+// the drain is given up.
 func (p *partition) letGo(ctx context.Context) error {
-	if err := p.abandon(ctx); err != nil {
+	if p.unwritten {
+		return nil
+	}
+	if err := p.finishCheckpoint(ctx); err != nil {
 		return err
 	}
-	if p.unwritten || p.pointer.Next == p.state.pos && p.state.clean() {
+	if p.pointer.Next == p.state.pos && p.state.clean() {
 		return nil
 	}
 	if err := p.checkpoint(ctx); err != nil {
 		return err
 	}
 	return p.cfg.Failpoint(PointReleased)
+}
+
+// whole says whether the state can be resumed with, should the same worker get
+// the partition again: every batch that it has applied is durable, whether the
+// last checkpoint fitted the drain or not.
+func (p *partition) whole(err error) bool {
+	return p.state != nil && !p.unwritten && p.state.from == p.state.pos && (err == nil || givenUp(err))
+}
+
+// givenUp says whether a partition ended because its drain did.
+func givenUp(err error) bool {
+	return errors.Is(err, context.Canceled) && !errors.Is(err, source.ErrFenced) && !isPanic(err)
 }

@@ -166,7 +166,7 @@ func (w *Worker) attempt(ctx context.Context, gen Generation, id int32) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.owned, id)
-	if err == nil && !p.unwritten && p.state.clean() {
+	if p.whole(err) {
 		w.warm[id] = &restored{state: p.state, pointer: p.pointer, kept: p.kept}
 	}
 	if w.notePanic(p, gen, err) {
