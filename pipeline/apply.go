@@ -114,7 +114,12 @@ func (s *state) event(n *network, r *record, l *schemas.LedgerRow, read readBack
 		return nil
 	}
 	id := dedupe.Entry{ID: schemas.EventIdentity(&r.event), TimeMs: r.timeMs, Content: schemas.ContentHash(&r.event)}
-	switch n.ids.Find(&id) {
+	late := r.timeMs < n.horizon
+	verdict := n.ids.Find(&id)
+	if late {
+		verdict = s.past.find(n, &id)
+	}
+	switch verdict {
 	case dedupe.Conflict:
 		l.Conflicts++
 		l.Duplicate++
@@ -128,8 +133,8 @@ func (s *state) event(n *network, r *record, l *schemas.LedgerRow, read readBack
 	case dedupe.New:
 	}
 	l.Accepted++
-	n.ids.Add(id)
-	if r.timeMs < n.horizon {
+	s.keepID(n, id)
+	if late {
 		s.counts.late++
 		r.flags |= schemas.FlagLate
 	}
@@ -145,6 +150,15 @@ func (s *state) event(n *network, r *record, l *schemas.LedgerRow, read readBack
 		s.fact(n, r)
 	}
 	return err
+}
+
+// keepID notes an accepted event for the recognition of repeats.
+func (s *state) keepID(n *network, id dedupe.Entry) {
+	if id.TimeMs < n.horizon-s.rules.Repeat {
+		s.past.ids[0].Add(id)
+		return
+	}
+	n.ids.Add(id)
 }
 
 // fact takes what the directory says of a user, for the events that follow.
@@ -167,10 +181,7 @@ func (s *state) presence(n *network, row *schemas.EventRow, read readBack) error
 	if !inPresence(row.Event.Kind) {
 		return nil
 	}
-	e := sessionize.Event{
-		TimeMs: row.TimeMs, Offset: row.Offset, Gap: row.GapMs, Period: row.Period, Zone: s.zones.of(row.Zone),
-		Class: row.Class, Flags: row.Flags & sessionFlags, Kind: row.Event.Kind,
-	}
+	e := s.sessionEvent(row)
 	k := s.keyOf(n, row.Event.User, row.DeviceID)
 	if len(k.sliceTombs) == 0 { // else the session may get back a slice that is to be withdrawn
 		if start, ok := k.Extend(s.rules.Session, &e); ok {
@@ -181,8 +192,7 @@ func (s *state) presence(n *network, row *schemas.EventRow, read readBack) error
 	}
 	from, until := s.remember(k, e.TimeMs)
 	if !k.Insert(s.rules.Session, &e, string(row.Event.ID)) {
-		w := s.window(row.TimeMs)
-		if err := s.reenterOne(n, k.user, w, read); err != nil {
+		if err := s.reenterOne(n, k.user, row.TimeMs, read); err != nil {
 			return err
 		}
 		from, until = s.remember(k, e.TimeMs) // what re-entered is not new
@@ -194,6 +204,14 @@ func (s *state) presence(n *network, row *schemas.EventRow, read readBack) error
 	s.diff(k)
 	s.enqueue(k)
 	return nil
+}
+
+// sessionEvent gives what sessionizing needs of an accepted event.
+func (s *state) sessionEvent(row *schemas.EventRow) sessionize.Event {
+	return sessionize.Event{
+		TimeMs: row.TimeMs, Offset: row.Offset, Gap: row.GapMs, Period: row.Period, Zone: s.zones.of(row.Zone),
+		Class: row.Class, Flags: row.Flags & sessionFlags, Kind: row.Event.Kind,
+	}
 }
 
 // remember notes the sessions of a key that an event at an instant can touch;

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"daybook/pipeline/dedupe"
 )
@@ -28,6 +29,7 @@ type captured struct {
 	net  *network
 	ids  dedupe.View
 	left int
+	from int64 // chains that end before are no part of the snapshot: the state holds them beyond what it must
 }
 
 // Kinds of the sections that follow the head of a snapshot, in any order; the
@@ -56,7 +58,7 @@ func (s *state) begin() *capture {
 	for _, n := range s.networks {
 		c.w.network(n)
 		n.captured = len(c.nets)
-		c.nets = append(c.nets, captured{net: n, ids: n.ids.View(), left: len(n.list)})
+		c.nets = append(c.nets, captured{net: n, ids: n.ids.View(), left: len(n.list), from: n.horizon - int64(n.control.GapMs)})
 	}
 	s.capture = c
 	return c
@@ -75,10 +77,31 @@ func (c *capture) user(u *user) {
 	if len(u.keys) == 0 || u.net.captured >= len(c.nets) || c.nets[u.net.captured].net != u.net {
 		return // came after the capture began
 	}
+	keys := u.keys
+	if from := c.nets[u.net.captured].from; u.known != nil {
+		if keys = needed(c.s.rules, keys, from); len(keys) == 0 {
+			return
+		}
+	}
 	c.users++
 	c.w.b = append(c.w.b, sectionUser)
 	c.w.uint(uint64(u.net.captured))
-	c.w.user(u)
+	c.w.user(u.id, keys)
+}
+
+// needed gives what the state must hold of keys of which it knows more (past.go):
+// the chains that do not end before an instant. Nothing of the others is owed,
+// since rows of chains that end before the horizon are not held back.
+func needed(r *Rules, keys []*key, from int64) []*key {
+	var out []*key
+	for _, k := range keys {
+		part := key{device: k.device, owed: k.owed}
+		part.Segs = slices.Clone(k.Segs)
+		if part.Leave(r.Session, from) {
+			out = append(out, &part)
+		}
+	}
+	return out
 }
 
 // step writes down up to n users, and reports whether none is left. The state

@@ -17,6 +17,7 @@ import (
 // The horizons move after the flush (settle); sessions of chains that will
 // leave then are written with it.
 func (s *state) takeFlush(topic string, now int64, force bool) *schemas.Flush {
+	s.now = now
 	f := &schemas.Flush{
 		Topic: topic, Epoch: s.epoch, Partition: s.partition, From: s.from, Next: s.pos,
 		Events: s.rows, Rejects: s.rejects, Settings: s.settings, UserFacts: s.facts,
@@ -63,6 +64,7 @@ func (s *state) takeFlush(topic string, now int64, force bool) *schemas.Flush {
 	}
 	s.from = s.pos
 	s.rows, s.rejects, s.settings, s.facts = nil, nil, nil, nil
+	s.rowIndex, s.indexed = nil, 0
 	return f
 }
 
@@ -197,25 +199,31 @@ func (s *state) clean() bool { return len(s.touched) == 0 && s.from == s.pos }
 // settle moves the horizons after a flush is durable, and lets go what no
 // event at or after them can touch.
 func (s *state) settle() {
+	s.note()
+	for _, n := range s.networks {
+		n.horizon = max(n.horizon, n.wanted)
+	}
 	for _, k := range s.expanded {
+		k.Collapse(s.rules.Session)
 		s.leave(k)
-		if !k.dead {
-			k.Collapse(s.rules.Session)
-			s.enqueue(k)
-		}
+		s.enqueue(k)
 	}
 	s.expanded = s.expanded[:0]
 	for _, n := range s.networks {
-		n.horizon = max(n.horizon, n.wanted)
-		n.ids.Forget(n.horizon - s.rules.Repeat) // also where the horizon stands still: the ids of late events came in
+		n.ids.Forget(n.horizon - s.rules.Repeat)
 		s.expire(n)
 	}
+	s.turnPast()
 }
 
 // leave drops the chains of a key whose last event plus gap is before the
-// horizon-to-be.
+// horizon. A user of whom more is known stays as he is until that is forgotten:
+// a chain that left between two that stay would make neighbours of them.
 func (s *state) leave(k *key) {
-	bound := max(k.net.wanted, k.net.horizon) - int64(k.net.control.GapMs)
+	if k.user.known != nil {
+		return
+	}
+	bound := k.net.horizon - int64(k.net.control.GapMs)
 	holds := k.Leave(s.rules.Session, bound)
 	k.sessions = slices.DeleteFunc(k.sessions, func(p published) bool {
 		gone := !holds || p.start < k.Segs[0].First
@@ -231,7 +239,7 @@ func (s *state) leave(k *key) {
 
 // enqueue notes when to look whether a key can leave.
 func (s *state) enqueue(k *key) {
-	if k.queued || k.dead || k.Expanded() {
+	if k.queued || k.dead || k.Expanded() || k.user.known != nil {
 		return
 	}
 	k.queued = true

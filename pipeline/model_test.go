@@ -36,7 +36,7 @@ func modelRules(block, lateness int64) *Rules {
 	return &Rules{
 		Session: sessionize.Rules{DayMs: modelDay, CapMs: modelDay, GraceMs: modelGrace},
 		MaxGap:  modelMaxGap, Repeat: modelRepeat, ReadBack: 2 * modelDay, Lateness: lateness,
-		LedgerBlock: block, Rewrite: 10, ExpiryBucket: 1, ForceKeys: 1000,
+		ReadAhead: 20, PastIDs: 1 << 20, PastFor: 60, LedgerBlock: block, Rewrite: 10, ExpiryBucket: 1, ForceKeys: 1000,
 		Split: func(dst []enrich.Slice, zone string, start, end int64) []enrich.Slice {
 			return modelSplit(dst, modelZones[zone], start, end)
 		},
@@ -517,6 +517,7 @@ func TestGolden_15_SameLogSameTables(t *testing.T) {
 		r := rand.New(rand.NewSource(seed))
 		w := &world{t: t, store: newTables(), rules: modelRules(int64(1+r.Intn(6)), int64(1+r.Intn(14)))}
 		w.rules.ForceKeys = 1 + r.Intn(4)
+		w.rules.ReadAhead, w.rules.PastIDs, w.rules.PastFor = int64(r.Intn(40)), 1+r.Intn(60), int64(r.Intn(100))
 		w.log = modelLog(r)
 		if diff := w.run(r); diff != "" {
 			t.Fatalf("seed %d: %s\n%s", seed, diff, logText(w.log))

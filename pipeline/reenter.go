@@ -6,87 +6,155 @@ import (
 	"daybook/schemas"
 )
 
-// window is the span that re-enters around an event.
+// reentry is what re-enters of one user.
+type reentry struct {
+	net     *network
+	id      string // of the user
+	user    *user  // nil if the state does not hold the user
+	wanted  bool   // the state cannot decide all of his late records
+	windows []sessionize.Window
+	events  map[string][]sessionize.StoredEvent // by device
+}
+
+// window is the span that an event can touch.
 func (s *state) window(ms int64) sessionize.Window {
 	d := s.rules.ReadBack + s.rules.MaxGap
 	return sessionize.Window{From: ms - d, To: ms + d}
 }
 
-// reentry is what re-enters of one user.
-type reentry struct {
-	net     *network
-	user    *user // nil if the state does not hold the user
-	windows []sessionize.Window
-	events  map[string][]sessionize.StoredEvent // by device
-	seen    map[int64]struct{}                  // offsets in events
-}
-
-func newReentry(n *network, u *user) *reentry {
-	return &reentry{net: n, user: u, events: make(map[string][]sessionize.StoredEvent), seen: make(map[int64]struct{})}
+// ahead is what is read for a late event: what follows on it in a history is
+// likely to come next.
+func (s *state) ahead(n *network, ms int64) sessionize.Window {
+	w := s.window(ms)
+	w.To = max(w.To, min(w.To+s.rules.ReadAhead, n.horizon))
+	return w
 }
 
 // reenterLate reads, at once, the stored events below the batch around each of
-// its late records, and unites them with the state.
+// its late records, and unites them with the state. Users of whom the state
+// remembers enough are left out.
 func (s *state) reenterLate(b *batch, read readBack) error {
-	all := make(map[[2]string]*reentry)
 	for i := range b.records {
-		r := &b.records[i]
-		if r.control != nil || r.reject.Reason != schemas.Accepted {
-			continue
+		if r := &b.records[i]; r.control == nil && r.reject.Reason == schemas.Accepted {
+			s.examine(r)
 		}
-		n := s.find(r.event.Network)
-		if !n.known() || r.timeMs >= n.horizon {
-			continue
-		}
-		id := [2]string{n.id, string(r.event.User)}
-		x := all[id]
-		if x == nil {
-			x = newReentry(n, n.users[id[1]])
-			all[id] = x
-		}
-		x.windows = append(x.windows, s.window(r.timeMs))
 	}
+	all := s.reentered[:0]
+	for _, x := range s.reentered {
+		if x.wanted {
+			s.forget(x.user)
+			x.user = x.net.users[x.id] // he may be gone
+			all = append(all, x)
+		} else {
+			delete(x.net.late, x.id)
+		}
+	}
+	s.reentered = all
 	if len(all) == 0 {
 		return nil
 	}
 	return s.reenter(all, read)
 }
 
+// examine notes a record whose surroundings must re-enter.
+func (s *state) examine(r *record) {
+	n := s.find(r.event.Network)
+	if !n.known() {
+		return
+	}
+	late := r.timeMs < n.horizon
+	if !late && sessionize.MarkOf(r.event.Kind) == sessionize.MarkNone || n.dark(r.timeMs) || n.dark(r.receivedMs) {
+		return
+	}
+	u := n.users[string(r.event.User)]
+	decided := s.decides(n, u, r)
+	if !late && decided {
+		return
+	}
+	x := n.late[string(r.event.User)]
+	if x == nil {
+		x = &reentry{net: n, id: string(r.event.User), user: u}
+		n.late[x.id] = x
+		s.reentered = append(s.reentered, x)
+	}
+	x.wanted = x.wanted || !decided || !s.remembers(u, r.timeMs)
+	if late {
+		x.windows = append(x.windows, s.ahead(n, r.timeMs))
+	} else {
+		x.windows = append(x.windows, s.window(r.timeMs))
+	}
+}
+
+// decides guesses whether the summaries of a user can decide a record: they may
+// change before it comes to the record, which then re-enters by itself.
+func (s *state) decides(n *network, u *user, r *record) bool {
+	if u == nil || !inPresence(r.event.Kind) {
+		return true
+	}
+	k := u.key(r.device)
+	return k == nil || k.Decides(&sessionize.Event{
+		TimeMs: r.timeMs, Gap: n.control.GapMs, Period: n.period(r.timeMs), Class: r.class, Flags: r.flags & sessionFlags, Kind: r.event.Kind,
+	})
+}
+
 // reenterOne does the same for one user in the middle of a batch, where a
 // summary could not decide. The accepted events of the batch in hand are not
 // stored yet: they are united from its rows.
-func (s *state) reenterOne(n *network, u *user, w sessionize.Window, read readBack) error {
-	x := newReentry(n, u)
-	x.windows = sessionize.Cover([]sessionize.Window{w}, u.segments(), s.rules.MaxGap)
-	for i := range s.rows {
-		r := &s.rows[i]
-		if string(r.Event.User) == u.id && string(r.Event.Network) == n.id && inPresence(r.Event.Kind) && sessionize.Within(x.windows, r.TimeMs) {
-			x.add(string(r.DeviceID), sessionize.StoredEvent{ID: string(r.Event.ID), Event: sessionize.Event{
-				TimeMs: r.TimeMs, Offset: r.Offset, Gap: r.GapMs, Period: r.Period, Zone: s.zones.of(r.Zone),
-				Class: r.Class, Flags: r.Flags & sessionFlags, Kind: r.Event.Kind,
-			}})
+func (s *state) reenterOne(n *network, u *user, ms int64, read readBack) error {
+	x := &reentry{net: n, id: u.id, user: u, windows: []sessionize.Window{s.window(ms)}}
+	near := u.known
+	if o := n.late[u.id]; o != nil {
+		near = o.windows // he was forgotten before these were read
+	}
+	// What lies between two windows must be known where it is shorter than a gap.
+	for _, w := range near {
+		if w.From-x.windows[0].To <= s.rules.MaxGap && x.windows[0].From-w.To <= s.rules.MaxGap {
+			x.windows = append(x.windows, w)
 		}
 	}
-	return s.reenter(map[[2]string]*reentry{{n.id, u.id}: x}, read)
+	x.windows = sessionize.Cover(x.windows, u.segments(), s.rules.MaxGap)
+	for _, i := range s.rowsOf(n, u.id) {
+		if r := &s.rows[i]; inPresence(r.Event.Kind) && sessionize.Within(x.windows, r.TimeMs) {
+			x.add(string(r.DeviceID), sessionize.StoredEvent{ID: string(r.Event.ID), Event: s.sessionEvent(r)})
+		}
+	}
+	return s.reenter([]*reentry{x}, read)
+}
+
+// rowsOf gives the accepted events of a user in the batch in hand. They are
+// indexed when they are first asked for.
+func (s *state) rowsOf(n *network, user string) []int {
+	if s.rowIndex == nil {
+		s.rowIndex = make(map[[2]string][]int)
+	}
+	for ; s.indexed < len(s.rows); s.indexed++ {
+		e := s.rows[s.indexed].Event
+		id := [2]string{string(e.Network), string(e.User)}
+		s.rowIndex[id] = append(s.rowIndex[id], s.indexed)
+	}
+	return s.rowIndex[[2]string{n.id, user}]
 }
 
 // reenter reads the windows of the users and replaces what the state holds in
 // them by single events.
-func (s *state) reenter(all map[[2]string]*reentry, read readBack) error {
+func (s *state) reenter(all []*reentry, read readBack) error {
 	var ask []schemas.EventsWindow
-	for id, x := range all {
+	byUser := make(map[[2]string]*reentry, len(all))
+	for _, x := range all {
+		byUser[[2]string{x.net.id, x.id}] = x
 		x.windows = sessionize.Cover(x.windows, x.user.segments(), s.rules.MaxGap)
 		for _, w := range x.windows {
-			ask = append(ask, schemas.EventsWindow{Network: id[0], User: id[1], FromMs: w.From, ToMs: w.To})
+			ask = append(ask, schemas.EventsWindow{Network: x.net.id, User: x.id, FromMs: w.From, ToMs: w.To})
 		}
 	}
 	err := read(ask, func(e *schemas.StoredEvent) error {
-		x := all[[2]string{e.Network, e.User}]
+		x := byUser[[2]string{e.Network, e.User}]
 		if x == nil || e.Offset >= s.pos || !sessionize.Within(x.windows, e.TimeMs) {
 			return nil
 		}
+		s.counts.readBack++
 		id := schemas.Event{Network: []byte(e.Network), User: []byte(e.User), Source: []byte(e.Source), ID: []byte(e.ID)}
-		x.net.ids.Add(dedupe.Entry{ID: schemas.EventIdentity(&id), TimeMs: e.TimeMs, Content: e.Content})
+		s.keepID(x.net, dedupe.Entry{ID: schemas.EventIdentity(&id), TimeMs: e.TimeMs, Content: e.Content})
 		if inPresence(e.Kind) {
 			x.add(e.Device, sessionize.StoredEvent{ID: e.ID, Event: sessionize.Event{
 				TimeMs: e.TimeMs, Offset: e.Offset, Gap: e.GapMs, Period: e.Period, Zone: s.zones.of(e.Zone),
@@ -98,19 +166,19 @@ func (s *state) reenter(all map[[2]string]*reentry, read readBack) error {
 	if err != nil {
 		return err
 	}
-	for id, x := range all {
+	for _, x := range all {
 		s.counts.reentries++
-		s.unite(id[1], x)
+		s.unite(x)
 	}
 	return nil
 }
 
 // unite puts what was read of one user into the state.
-func (s *state) unite(userID string, x *reentry) {
+func (s *state) unite(x *reentry) {
 	for device := range x.events {
-		s.keyOf(x.net, []byte(userID), []byte(device))
+		s.keyOf(x.net, []byte(x.id), []byte(device))
 	}
-	u := x.net.users[userID]
+	u := x.net.users[x.id]
 	if u == nil {
 		return // nothing stored, nothing held
 	}
@@ -121,15 +189,15 @@ func (s *state) unite(userID string, x *reentry) {
 		}
 		k.Expand(x.windows, x.events[k.device])
 	}
+	x.events = nil
 }
 
-// add takes a read event, once: a repeated or concurrent insert of the same
-// rows may show it twice.
+// add takes a read event.
 func (x *reentry) add(device string, e sessionize.StoredEvent) {
-	if _, ok := x.seen[e.Offset]; !ok {
-		x.seen[e.Offset] = struct{}{}
-		x.events[device] = append(x.events[device], e)
+	if x.events == nil {
+		x.events = make(map[string][]sessionize.StoredEvent, 1)
 	}
+	x.events[device] = append(x.events[device], e)
 }
 
 // segments gives the session states of a user's keys; none for a nil user.

@@ -24,6 +24,9 @@ type Rules struct {
 	Latest       int64 // a later time is rejected, even if the record's timestamp is as late
 	LedgerBlock  int64 // offsets a ledger row accounts for
 	Rewrite      int64 // wall clock: an open session is written again at most this often
+	ReadAhead    int64 // … and as much further towards the horizon: what comes next in a history is then known
+	PastIDs      int   // ids of re-entered users in a turn of past
+	PastFor      int64 // wall clock: a turn of past lasts at most this long
 	ForceKeys    int   // so many held-back keys a flush writes at most when it must, so that none takes long
 	LeastIDs     int   // so few ids of a network are never worth a pass to forget some
 	ExpiryBucket int64 // keys are looked at for leaving in steps of the horizon of this size
@@ -53,7 +56,10 @@ func Standard(lateness, outOfOrder time.Duration) Rules {
 		FutureReject: 365 * 24 * time.Hour.Milliseconds(),
 		Earliest:     time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli(),
 		Latest:       time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli(), // where LogAppendTime is not in force the producer sets both; the tables end in 2106
-		LedgerBlock:  8192,                                                    // a cold start reads at most this many records again; 120 rows a second at 1 M events/s
+		ReadAhead:    7 * 24 * time.Hour.Milliseconds(),
+		PastIDs:      500_000, // 16 MB, twice
+		PastFor:      time.Minute.Milliseconds(),
+		LedgerBlock:  8192, // a cold start reads at most this many records again; 120 rows a second at 1 M events/s
 		Rewrite:      10 * time.Second.Milliseconds(),
 		ForceKeys:    10_000, // 20,000 rows: about 60 ms with their insert
 		LeastIDs:     1024,   // 32 KB

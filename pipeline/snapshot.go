@@ -137,12 +137,12 @@ func (w *snapshotWriter) control(c *schemas.Control) {
 	w.b = append(w.b, b...)
 }
 
-// user writes a user with his keys. An owed key has sessions whose newest row
+// user writes a user with keys of his. An owed key has sessions whose newest row
 // was held back when the snapshot was begun.
-func (w *snapshotWriter) user(u *user) {
-	w.string(u.id)
-	w.uint(uint64(len(u.keys)))
-	for _, k := range u.keys {
+func (w *snapshotWriter) user(id string, keys []*key) {
+	w.string(id)
+	w.uint(uint64(len(keys)))
+	for _, k := range keys {
 		w.string(k.device)
 		if k.owed {
 			w.b = append(w.b, 1)

@@ -31,19 +31,24 @@ type state struct {
 	ledger   map[int64]*schemas.LedgerRow // by first offset: blocks that are not complete, or not written since they changed
 
 	// Of the batch in hand; handed over by takeFlush.
-	from     int64
-	rows     []schemas.EventRow
-	rejects  []schemas.RejectRow
-	settings []schemas.SettingRow
-	facts    []schemas.UserFactRow
-	users    map[userRef]struct{} // users that entered the state, or of whom a fact changed
-	touched  []*key               // keys with changed sessions or tombstones; throttled ones stay over a flush
-	expanded []*key               // keys that hold re-entered events
-	sessions int                  // keys with segments: the gauge of open sessions
-	owed     int                  // keys in touched that a capture has seen there
-	capture  *capture             // in the making; nil if none
-	captures uint32               // begun so far
-	counts   counts               // since observe took them last
+	from      int64
+	rows      []schemas.EventRow
+	rejects   []schemas.RejectRow
+	settings  []schemas.SettingRow
+	facts     []schemas.UserFactRow
+	users     map[userRef]struct{} // users that entered the state, or of whom a fact changed
+	touched   []*key               // keys with changed sessions or tombstones; throttled ones stay over a flush
+	expanded  []*key               // keys that hold re-entered events
+	past      past
+	reentered []*reentry          // of the batch in hand: what was read for its late records
+	rowIndex  map[[2]string][]int // of rows below indexed, by network and user
+	indexed   int
+	now       int64    // wall clock of the last flush, ms
+	sessions  int      // keys with segments: the gauge of open sessions
+	owed      int      // keys in touched that a capture has seen there
+	capture   *capture // in the making; nil if none
+	captures  uint32   // begun so far
+	counts    counts   // since observe took them last
 
 	before, after []sessionize.Session // scratch of change
 	was, is       []int32              // scratch of dates
@@ -56,8 +61,8 @@ type state struct {
 
 // counts are what the metrics are fed with.
 type counts struct {
-	duplicates, conflicts, late, reentries int64
-	notRecorded, skipped                   map[string]int64
+	duplicates, conflicts, late, reentries, readBack int64
+	notRecorded, skipped                             map[string]int64
 }
 
 func newCounts() counts {
@@ -76,10 +81,11 @@ type network struct {
 	ids      *dedupe.Set
 	facts    map[string]fact
 	users    map[string]*user
-	list     []*user          // users, in any order: a capture walks them while they come and go
-	captured int              // place among the networks of the last capture
-	expiry   map[int64][]*key // by bucket of (end of first chain + gap): when to look whether a key can leave
-	nextDue  int64            // no bucket below is filled
+	late     map[string]*reentry // of the batch in hand, by user
+	list     []*user             // users, in any order: a capture walks them while they come and go
+	captured int                 // place among the networks of the last capture
+	expiry   map[int64][]*key    // by bucket of (end of first chain + gap): when to look whether a key can leave
+	nextDue  int64               // no bucket below is filled
 }
 
 // fact is what the directory said of a user.
@@ -98,8 +104,11 @@ type user struct {
 	at       int    // in net.list
 	captured uint32 // number of the last capture that has written the user down
 	keys     []*key
-	devices  map[string]*key // keys by device; nil while they are few
-	first    [1]*key         // memory of keys
+	devices  map[string]*key     // keys by device; nil while they are few
+	known    []sessionize.Window // spans before the horizon of which everything stored is in the state; nil if none
+	idsTo    int64               // … and every id before this instant is in past
+	turn     uint32              // of past, in which that was read
+	first    [1]*key             // memory of keys
 }
 
 // fewDevices is how many keys of a user are looked through one by one. People
@@ -184,6 +193,7 @@ func newState(rules *Rules, epoch uint16, partition, partitions int32, pos int64
 		rules: rules, epoch: epoch, partition: partition, partitions: partitions, pos: pos, from: pos,
 		networks: make(map[string]*network), ledger: make(map[int64]*schemas.LedgerRow),
 		zones: newSymbols(), users: make(map[userRef]struct{}), counts: newCounts(),
+		past: newPast(rules),
 	}
 }
 
@@ -197,7 +207,7 @@ func (s *state) network(id string) *network {
 			id: id, zone: "UTC", greatest: never, horizon: never, wanted: never, written: never,
 			control: schemas.Control{Network: id, Position: -1, GapMs: schemas.DefaultGapMs},
 			ids:     dedupe.NewSet(s.rules.Repeat, s.rules.LeastIDs), facts: make(map[string]fact), users: make(map[string]*user),
-			expiry: make(map[int64][]*key), nextDue: math.MaxInt64,
+			late: make(map[string]*reentry), expiry: make(map[int64][]*key), nextDue: math.MaxInt64,
 		}
 		s.networks[id] = n
 	}

@@ -68,20 +68,35 @@ func (k *Key) orderWithin(i int, e *Event, id string) int {
 	return i
 }
 
-// absorb takes e into segment i, whose span it lies in, if that loses nothing.
-func (k *Key) absorb(i int, e *Event) bool {
+// Decides says whether Insert would take e, as things stand and while the key
+// is not expanded.
+func (k *Key) Decides(e *Event) bool {
+	i := sort.Search(len(k.Segs), func(i int) bool { return k.Segs[i].Last >= e.TimeMs })
+	return i == len(k.Segs) || k.Segs[i].First > e.TimeMs || k.absorbs(i, e)
+}
+
+// absorbs says whether segment i, whose span e lies in, can take it without loss.
+func (k *Key) absorbs(i int, e *Event) bool {
 	s := &k.Segs[i]
-	mark := MarkOf(e.Kind)
 	switch {
 	case s.Gap != e.Gap || s.Period != e.Period:
 		return false // its place among neighbours depends on stamps that the summary dropped
-	case mark != MarkNone && e.TimeMs < s.Last:
+	case MarkOf(e.Kind) != MarkNone && e.TimeMs < s.Last:
 		return false // cuts inside
 	case e.TimeMs == s.First && (s.Class != e.Class || s.Flags != e.Flags):
 		return false // the earliest by (time, id): the summary dropped the id
 	case i+1 < len(k.Segs) && k.Segs[i+1].First <= e.TimeMs:
 		return false // several stamps in one millisecond
 	}
+	return true
+}
+
+// absorb takes e into segment i, whose span it lies in, if that loses nothing.
+func (k *Key) absorb(i int, e *Event) bool {
+	if !k.absorbs(i, e) {
+		return false
+	}
+	s, mark := &k.Segs[i], MarkOf(e.Kind)
 	s.Events++
 	if e.Offset < s.MinOffset {
 		s.MinOffset, s.Zone = e.Offset, e.Zone
@@ -157,7 +172,7 @@ func (k *Key) coalesce(r Rules, from, to int) {
 
 // Expand replaces what the key knows in the windows (of Cover) by single events. Every
 // segment that touches a window must lie in it; events must be all accepted
-// events of the key in the windows, in any order.
+// events of the key in the windows, in any order; some may come twice.
 func (k *Key) Expand(windows []Window, events []StoredEvent) {
 	if k.ids == nil {
 		k.ids = make(map[int64]string)
@@ -169,6 +184,9 @@ func (k *Key) Expand(windows []Window, events []StoredEvent) {
 	k.Segs = make([]Segment, 0, len(kept)+len(events)+1) // one more: a record follows
 	for i := range events {
 		e := &events[i]
+		if i > 0 && e.Offset == events[i-1].Offset {
+			continue // read twice: an insert was repeated
+		}
 		for len(kept) > 0 && kept[0].First <= e.TimeMs {
 			k.Segs, kept = append(k.Segs, kept[0]), kept[1:]
 		}

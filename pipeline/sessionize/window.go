@@ -12,6 +12,12 @@ func Within(ws []Window, ms int64) bool {
 	return i < len(ws) && ws[i].From <= ms
 }
 
+// Covered says whether one of the windows holds another.
+func Covered(ws []Window, w Window) bool {
+	i := sort.Search(len(ws), func(i int) bool { return ws[i].To >= w.To })
+	return i < len(ws) && ws[i].From <= w.From
+}
+
 // Cover makes the windows of one user fit for re-entry (ARCHITECTURE.md
 // section 4.5): windows within the largest gap of each other become one; every
 // segment that touches a window lies in it; and the hole between a window and
