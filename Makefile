@@ -32,6 +32,7 @@ MINUTES       ?= 60
 KAFKA         ?= 0
 SEED          ?= 0
 RATE          ?= 1500
+SOAKFLAGS     ?=
 PKG           ?= ./...
 
 export CGO_ENABLED ?= 0
@@ -63,17 +64,17 @@ npm-tests: $(NPM_TESTS:%=%/node_modules/.package-lock.json)
 
 # Apache Kafka, which only tests use. The stamp follows pom.xml, so another
 # version replaces all jars of the one before.
-KAFKA         := pipeline/broker/apache/pom.xml
+KAFKA_POM     := pipeline/broker/apache/pom.xml
 JAVA_MIN      := 17
 
 .PHONY: kafka
 kafka: .kafka/.fetched ## fetch Apache Kafka for the tests (needs Maven and Java)
 
-.kafka/.fetched: $(KAFKA) | need-java
+.kafka/.fetched: $(KAFKA_POM) | need-java
 	@command -v mvn >/dev/null || { echo "missing: mvn, which fetches Apache Kafka. Remedy: install Maven (Debian: apt-get install maven)"; exit 1; }
 	@echo "fetching Apache Kafka (about 45 MB, once)"
 	@rm -rf .kafka && mkdir -p .kafka
-	@mvn -q -B -Dstyle.color=never -f $(KAFKA) dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory='$(CURDIR)/.kafka/jars'
+	@mvn -q -B -Dstyle.color=never -f $(KAFKA_POM) dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory='$(CURDIR)/.kafka/jars'
 	@touch $@
 
 .PHONY: run
@@ -132,12 +133,14 @@ arrows: $(LINT) ## prove that the import rules fire
 vuln: need-go ## look for known vulnerabilities, if their database can be reached
 	@.ci/vuln $(VULN) $(VULN_VERSION)
 
-# The report and the parts' logs of the last run stay in .soak/.
+# What the last run left stays in .soak/: report, the parts' logs, all their
+# data. A failed one can be looked at.
 .PHONY: soak
 soak: need-go engine ## the kill loop, MINUTES=60; on Apache Kafka with KAFKA=3; SEED=… RATE=… repeat one
-	@mkdir -p .soak
+	@rm -rf .soak/site && mkdir -p .soak
 	@$(GO) test ./cmd/daybook/e2e -run '^TestSoak$$' -count=1 -v -timeout $$(( $(MINUTES) + 60 ))m \
-	  -soak $(MINUTES)m -soak.kafka $(KAFKA) -soak.seed $(SEED) -soak.rate $(RATE) -soak.report $(CURDIR)/.soak/report.md
+	  -soak $(MINUTES)m -soak.kafka $(KAFKA) -soak.seed $(SEED) -soak.rate $(RATE) -soak.report $(CURDIR)/.soak/report.md \
+	  -soak.dir $(CURDIR)/.soak/site $(SOAKFLAGS)
 
 .PHONY: bench
 bench: need-go engine ## measure decode, stages, end to end, next to the engine's own ingest

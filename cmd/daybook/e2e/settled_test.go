@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -66,6 +68,9 @@ type tally struct {
 
 func (t *tally) clean() bool { return t.lost == 0 && t.twice == 0 && t.different == 0 }
 
+// verifyFound is the last line of a verify that found something.
+var verifyFound = regexp.MustCompile(`verify: (\d+) differences`)
+
 // check counts what the producer was acknowledged against the tables, without
 // any code of the product, and asks the product's own verify.
 func (s *site) check(t *traffic, deep bool) (*tally, error) {
@@ -79,7 +84,7 @@ func (s *site) check(t *traffic, deep bool) (*tally, error) {
 		return nil, err
 	}
 	args := []string{"verify"}
-	if deep {
+	if deep && *soakDeep {
 		args = append(args, "--deep")
 	}
 	out, err := s.run(10*time.Minute, args...)
@@ -87,9 +92,16 @@ func (s *site) check(t *traffic, deep bool) (*tally, error) {
 	switch {
 	case err == nil:
 	case errors.As(err, &exit) && exit.ExitCode() == 1:
-		lines := strings.Split(strings.TrimSpace(out), "\n")
-		found.different += int64(len(lines))
-		found.notes = append(found.notes, lines[:min(len(lines), 40)]...)
+		wrong := verifyFound.FindStringSubmatch(out)
+		if wrong == nil {
+			return nil, fmt.Errorf("verify does not tell how much is wrong: %w\n%s", err, out)
+		}
+		n, err := strconv.ParseInt(wrong[1], 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		found.different += n
+		found.notes = append(found.notes, out)
 	default:
 		return nil, fmt.Errorf("%w\n%s", err, out)
 	}

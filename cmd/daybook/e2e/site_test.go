@@ -36,6 +36,7 @@ type siteConfig struct {
 	nodes      int // of Apache Kafka; 0: the embedded broker as its own process
 	session    time.Duration
 	checkpoint time.Duration
+	dir        string // for the parts' data and logs; a temporary one if empty
 }
 
 // site is an installation whose parts are processes of their own, with fault
@@ -62,7 +63,10 @@ type site struct {
 // test fails.
 func startSite(tb testing.TB, cfg siteConfig) *site {
 	tb.Helper()
-	s := &site{cfg: cfg, dir: tb.TempDir()}
+	s := &site{cfg: cfg, dir: cfg.dir}
+	if s.dir == "" {
+		s.dir = tb.TempDir()
+	}
 	tb.Cleanup(func() {
 		s.close()
 		if tb.Failed() {
@@ -78,6 +82,9 @@ func startSite(tb testing.TB, cfg siteConfig) *site {
 }
 
 func (s *site) start() error {
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+		return err
+	}
 	if err := s.startKafka(); err != nil {
 		return err
 	}

@@ -21,6 +21,8 @@ var (
 	soakSeed   = flag.Uint64("soak.seed", 0, "seed of traffic and faults; 0: one is drawn and printed")
 	soakRate   = flag.Int("soak.rate", 1500, "records a second")
 	soakReport = flag.String("soak.report", "", "file for the report, in Markdown; the parts' logs go beside it")
+	soakDir    = flag.String("soak.dir", "", "folder for the parts' data, which stays; else a temporary one")
+	soakDeep   = flag.Bool("soak.deep", true, "replay the whole log into the reference at the end")
 	soakCheck  = flag.Duration("soak.check", 5*time.Minute, "between two stops to verify")
 )
 
@@ -66,6 +68,7 @@ func startSoak(t *testing.T, cfg siteConfig) *soak {
 		seed = rand.Uint64N(1 << 32)
 	}
 	s := &soak{seed: seed, begin: time.Now(), out: os.Stdout}
+	cfg.dir = *soakDir
 	s.chaos = newChaos(startSite(t, cfg), s.say)
 	var err error
 	if s.traffic, err = newTraffic(s.site, seed, *soakRate, *soakFor); err != nil {

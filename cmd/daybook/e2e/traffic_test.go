@@ -26,6 +26,7 @@ import (
 // clock, so that sessions end, days pass and horizons move.
 type traffic struct {
 	site      *site
+	seed      uint64
 	gen       *generate.Generator
 	rng       *rand.Rand
 	limit     *rate.Limiter
@@ -66,7 +67,7 @@ func newTraffic(s *site, seed uint64, perSecond int, last time.Duration) (*traff
 		return nil, err
 	}
 	t := &traffic{
-		site: s, gen: gen, networks: gen.Networks(), rng: rand.New(rand.NewPCG(seed, 2)),
+		site: s, seed: seed, gen: gen, networks: gen.Networks(), rng: rand.New(rand.NewPCG(seed, 2)),
 		limit: rate.NewLimiter(rate.Limit(perSecond), perSecond),
 	}
 	for _, network := range t.networks {
