@@ -31,6 +31,7 @@ type partition struct {
 	again   bool // the generation has had this partition before: it may have committed
 	decoder *decoder
 	batch   batch
+	pace    pace
 	rest    *source.Chunk // not wholly in a batch yet
 
 	pointer    source.Pointer   // of the last commit
@@ -56,6 +57,7 @@ func newPartition(id int32, cfg *Config, log Log, store Store, group committer, 
 	rules, poison := cfg.rules(), newPoison(cfg, id)
 	return &partition{
 		id: id, cfg: cfg, rules: &rules, log: log, store: store, group: group, metrics: m,
+		pace:   newPace(cfg.BatchRecords),
 		logger: cfg.Logger.With(slog.Int("partition", int(id))), poison: poison,
 		decoder: &decoder{
 			rules: &rules, controlKey: cfg.ControlKey, partition: id, partitions: cfg.Partitions, classes: enrich.New(classCache),
@@ -237,10 +239,10 @@ func (p *partition) take(c *source.Chunk) bool {
 		panic("invariant I7: the log was read with a hole")
 	}
 	p.rest = nil
-	if !p.decoder.add(&p.batch, c, p.cfg.BatchRecords) {
+	if !p.decoder.add(&p.batch, c, p.pace.limit) {
 		p.rest = c
 	}
-	return p.rest != nil || p.batch.full || len(p.batch.records) >= p.cfg.BatchRecords || p.batch.bytes >= p.cfg.BatchBytes
+	return p.rest != nil || p.batch.full || len(p.batch.records) >= p.pace.limit || p.batch.bytes >= p.cfg.BatchBytes
 }
 
 // newBatch begins the next batch where the state ends.
@@ -252,7 +254,7 @@ func (p *partition) newBatch() {
 // turn applies the batch in hand, makes it durable, and begins a checkpoint if
 // one is due. The order is the delivery guarantee (I2): rows, snapshot, commit.
 func (p *partition) turn(ctx context.Context) error {
-	n, read := len(p.batch.records), int64(p.batch.bytes)
+	n, read, begin := len(p.batch.records), int64(p.batch.bytes), p.cfg.Now()
 	if p.batch.next > p.state.pos {
 		err := p.state.apply(&p.batch, func(ws []schemas.EventsWindow, yield func(*schemas.StoredEvent) error) error {
 			return p.retry(ctx, "read stored events", func() error {
@@ -279,6 +281,7 @@ func (p *partition) turn(ctx context.Context) error {
 	}
 	p.metrics.records.Add(float64(n))
 	p.sinceBytes += read
+	p.pace.after(n, p.cfg.Now().Sub(begin))
 	p.newBatch()
 	if check {
 		p.beginCheckpoint(ctx)

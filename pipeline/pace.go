@@ -1,0 +1,31 @@
+package pipeline
+
+import "time"
+
+// pace fits the size of a batch to what a turn takes: behind a history the log
+// never ends, and a batch of the greatest size would keep the live records after
+// it waiting for as long as its turn takes. Where batches are cut changes no row.
+type pace struct {
+	limit int // records of the next batch
+	most  int // Config.BatchRecords
+}
+
+// A turn should take a second: half of it and the one that is waited for are then
+// far below the 5 s in which an event should show. Small batches cost more a
+// record, so none is cut below leastBatch.
+const (
+	turnTarget = time.Second
+	leastBatch = 1000
+)
+
+func newPace(most int) pace { return pace{limit: most, most: most} }
+
+// after learns from a turn over n records.
+func (c *pace) after(n int, took time.Duration) {
+	switch {
+	case took > turnTarget:
+		c.limit = max(min(leastBatch, c.most), int(float64(n)*float64(turnTarget)/float64(took)))
+	case took < turnTarget*3/4 && n >= c.limit:
+		c.limit = min(c.most, c.limit+c.limit/4+1)
+	}
+}
