@@ -41,7 +41,7 @@ func (p *partition) restore(ctx context.Context, committed source.Committed) (*r
 	if at >= 0 {
 		pointer, err := source.ParsePointer(committed.Metadata)
 		if err != nil || pointer.Next != at {
-			return nil, &HaltError{p.id, fmt.Sprintf("offset %d was committed by somebody else (%q)", at, committed.Metadata), "let the group's offsets be what the worker committed, or delete them: the newest checkpoint then serves"}
+			return nil, &HaltError{p.id, fmt.Sprintf("offset %d was committed by somebody else (%q)", at, committed.Metadata), fmt.Sprintf("stop the workers and delete the group's offsets (kafka-consumer-groups.sh --delete-offsets --topic %s): the newest checkpoint then serves", p.cfg.Topic)}
 		}
 		r, err := p.snapshot(ctx, pointer)
 		switch {

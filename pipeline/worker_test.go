@@ -130,12 +130,14 @@ func newRig(t *testing.T, partitions int32) *rig {
 	t.Cleanup(cancel)
 	r := &rig{tb: t, ctx: ctx, brokers: brokertest.Start(t), store: newMemory(), partitions: partitions, produced: map[int32]int64{}, resumes: new(resumes)}
 	r.client = r.connect()
-	if err := r.client.EnsureTopics(ctx, source.TopicsConfig{
-		Partitions: int(partitions), ReplicationFactor: brokertest.Replicas(), MinInSync: brokertest.Replicas()/2 + 1,
-	}); err != nil {
+	if err := r.client.EnsureTopics(ctx, rigTopics(partitions)); err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+func rigTopics(partitions int32) source.TopicsConfig {
+	return source.TopicsConfig{Partitions: int(partitions), ReplicationFactor: brokertest.Replicas(), MinInSync: brokertest.Replicas()/2 + 1}
 }
 
 func (r *rig) connect() *source.Client {
