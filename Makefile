@@ -98,6 +98,17 @@ ifeq ($(CHROMIUM),)
 	@test -z "$${REQUIRE_CHROMIUM:-}"
 endif
 
+# Everything that takes a broker, on one node of Apache Kafka; then what joins,
+# leaves, commits and fails over, on three. Two packages at a time: some tests
+# measure seconds.
+KAFKA_TEST    := $(GO) test -p 2 -count=1 -timeout 8m $(TESTFLAGS)
+KAFKA_CLIENTS := ./pipeline ./pipeline/source ./cmd/daybook/e2e
+
+.PHONY: test-kafka
+test-kafka: need-go engine kafka ## run the suites that take a broker on Apache Kafka, one node and three
+	@DAYBOOK_REQUIRE_ENGINE=1 DAYBOOK_TEST_KAFKA=1 $(KAFKA_TEST) -run '^Test(Worker|Client|Group|Generation|Producer|Kill|BadInput|Sample|Growth)_' $(KAFKA_CLIENTS)
+	@DAYBOOK_REQUIRE_ENGINE=1 DAYBOOK_TEST_KAFKA=3 $(KAFKA_TEST) -run '^Test(Worker|Group|Generation|Cluster|Start)_|^TestKill_Partitions' $(KAFKA_CLIENTS) ./pipeline/broker/apache
+
 # The race detector needs a C compiler; the suite and the program do not.
 .PHONY: race
 race: need-go engine npm-tests ## run the write side, storage and API under the race detector (needs a C compiler)

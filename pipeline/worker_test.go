@@ -126,9 +126,14 @@ var rigKey = []byte("installation key of the test")
 
 func newRig(t *testing.T, partitions int32) *rig {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	return newRigOn(t, brokertest.Start(t), partitions)
+}
+
+func newRigOn(t *testing.T, brokers []string, partitions int32) *rig {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Second)
 	t.Cleanup(cancel)
-	r := &rig{tb: t, ctx: ctx, brokers: brokertest.Start(t), store: newMemory(), partitions: partitions, produced: map[int32]int64{}, resumes: new(resumes)}
+	r := &rig{tb: t, ctx: ctx, brokers: brokers, store: newMemory(), partitions: partitions, produced: map[int32]int64{}, resumes: new(resumes)}
 	r.client = r.connect()
 	if err := r.client.EnsureTopics(ctx, rigTopics(partitions)); err != nil {
 		t.Fatal(err)

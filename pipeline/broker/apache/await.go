@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -50,19 +51,26 @@ func (c *Cluster) awaitUsable(ctx context.Context) error {
 }
 
 // awaitNode waits until the node says of itself that it is a member, which the
-// controller grants when it has caught up.
+// controller grants when it has caught up with the metadata, and that it is in
+// sync wherever it is a replica.
 func (c *Cluster) awaitNode(ctx context.Context, n *node) error {
 	return c.until(ctx, n, "join the cluster", func(ctx context.Context, client *kafka.Client) error {
-		answer, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{}})
+		answer, err := client.Metadata(ctx, &kafka.MetadataRequest{})
 		if err != nil {
 			return err
 		}
-		for _, b := range answer.Brokers {
-			if b.ID == n.id {
-				return nil
+		own := func(b kafka.Broker) bool { return b.ID == n.id }
+		if !slices.ContainsFunc(answer.Brokers, own) {
+			return fmt.Errorf("the node is fenced: %d others are there", len(answer.Brokers))
+		}
+		for _, t := range answer.Topics {
+			for _, p := range t.Partitions {
+				if slices.ContainsFunc(p.Replicas, own) && !slices.ContainsFunc(p.Isr, own) {
+					return fmt.Errorf("the node is not in sync with %s/%d", t.Name, p.ID)
+				}
 			}
 		}
-		return fmt.Errorf("the node is fenced: %d others are there", len(answer.Brokers))
+		return nil
 	})
 }
 

@@ -129,18 +129,26 @@ func (c *Cluster) Stop(i int) error {
 }
 
 // StartNode starts a node that was killed or stopped, on its address and its
-// data, and returns when the cluster lets it serve again.
+// data, and returns when it is in sync (AwaitInSync).
 func (c *Cluster) StartNode(ctx context.Context, i int) error {
 	if err := c.spawn(c.nodes[i]); err != nil { //nolint:contextcheck // as in Start.
 		return err
 	}
+	return c.AwaitInSync(ctx, i)
+}
+
+// AwaitInSync waits until the cluster lets the node serve and it has caught up
+// with every partition that it has a replica of: only then may another node fail
+// without making partitions of two in sync unavailable.
+func (c *Cluster) AwaitInSync(ctx context.Context, i int) error {
 	return c.awaitNode(ctx, c.nodes[i])
 }
 
 // Pause freezes a node by SIGSTOP: its connections stay, nothing answers.
 func (c *Cluster) Pause(i int) error { return c.nodes[i].signal(syscall.SIGSTOP) }
 
-// Resume lets a paused node go on, as if no time had passed for it.
+// Resume lets a paused node go on, as if no time had passed for it. It does not
+// wait until it is in sync again.
 func (c *Cluster) Resume(i int) error { return c.nodes[i].signal(syscall.SIGCONT) }
 
 // Close kills every node and returns when they are gone. The folder stays.
