@@ -120,6 +120,7 @@ type rig struct {
 	partitions int32
 	produced   map[int32]int64
 	resumes    *resumes
+	puts       []string // checkpoints that a test wrote by itself
 }
 
 var rigKey = []byte("installation key of the test")

@@ -35,10 +35,8 @@ func Points() []string { return []string{PointCheckpointHalf} }
 // below next, and returns when every chunk is acknowledged. The snapshot is
 // opaque here; compress it before.
 func (c *Client) WriteCheckpoint(ctx context.Context, partition int32, next int64, snapshot []byte) (Pointer, error) {
-	p := Pointer{
-		ID:  newCheckpointID(partition, next),
-		Sum: sumOf(snapshot), Bytes: int64(len(snapshot)), Chunks: (len(snapshot) + chunkBytes - 1) / chunkBytes, Next: next,
-	}
+	p := PointerTo(snapshot)
+	p.ID, p.Next = newCheckpointID(partition, next), next
 	for i := range p.Chunks {
 		offset, err := c.produceOne(ctx, c.cfg.CheckpointsTopic, partition, &Outgoing{
 			Key: p.key(strconv.Itoa(i)), Value: snapshot[i*chunkBytes : min((i+1)*chunkBytes, len(snapshot))],
@@ -62,6 +60,11 @@ func (c *Client) WriteCheckpoint(ctx context.Context, partition int32, next int6
 		p.TopicOffset = offset
 	}
 	return p, nil
+}
+
+// PointerTo says what a pointer says of a snapshot's bytes alone.
+func PointerTo(snapshot []byte) Pointer {
+	return Pointer{Sum: sumOf(snapshot), Bytes: int64(len(snapshot)), Chunks: (len(snapshot) + chunkBytes - 1) / chunkBytes}
 }
 
 func (p Pointer) key(part string) []byte { return []byte(p.ID + "/" + part) }
