@@ -68,7 +68,7 @@ func (p *orderedProducer) Produce(_ context.Context, records []source.Outgoing) 
 func TestSender_KeepsOrder(t *testing.T) {
 	var acked atomic.Int64
 	to := new(orderedProducer)
-	s := newSender(to, &acked, 0)
+	s := newSender(to, &acked, 0, nil)
 	var want []string
 	for i := range 2*sendRecords + 7 {
 		key := strconv.Itoa(i)
@@ -89,7 +89,7 @@ func TestSender_HoldsRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var acked atomic.Int64
 		to := new(orderedProducer)
-		s := newSender(to, &acked, 100)
+		s := newSender(to, &acked, 100, nil)
 		start := time.Now()
 		for range 200 {
 			if err := s.add(t.Context(), source.Outgoing{}); err != nil {

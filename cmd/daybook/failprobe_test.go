@@ -26,8 +26,11 @@ func TestFailprobe_PanicsWhereItIsTold(t *testing.T) {
 		step, value string
 		want        bool
 	}{
-		{pipeline.ProbeDecode, `{"id":"venom"}`, true}, {pipeline.ProbeApply, `{"id":"venom"}`, false},
-		{pipeline.ProbeDecode, `{"id":"toxin"}`, false}, {pipeline.ProbeApply, `{"id":"toxin"}`, true}, {pipeline.ProbeApply, "", false},
+		{pipeline.ProbeDecode, `{"id":"venom"}`, true},
+		{pipeline.ProbeApply, `{"id":"venom"}`, false},
+		{pipeline.ProbeDecode, `{"id":"toxin"}`, false},
+		{pipeline.ProbeApply, `{"id":"toxin"}`, true},
+		{pipeline.ProbeApply, "", false},
 	} {
 		if got := panics(c.step, c.value); got != c.want {
 			t.Errorf("%s of %s panics: %t, want %t", c.step, c.value, got, c.want)

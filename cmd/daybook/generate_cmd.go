@@ -24,6 +24,7 @@ type generateCmd struct {
 	Start    time.Time     `help:"First day (default 2026-01-05)." format:"2006-01-02" placeholder:"DATE"`
 	Name     string        `help:"Name of the network; several get -1, -2, … behind it." default:"load"`
 	Out      string        `help:"Write newline-delimited JSON to a file, or - for stdout, instead of Kafka." placeholder:"FILE"`
+	Behind   time.Duration `help:"Most that the workers may fall behind, so that live records stay fresh; 0: do not wait for them." default:"2s"`
 	Wait     bool          `help:"Return when every record is accounted for and visible, and print the account."`
 	Timeout  time.Duration `help:"Longest time that --wait waits without any progress." default:"5m"`
 }
@@ -70,17 +71,19 @@ func (c *generateCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 	}
+	pace, done := a.pace(ctx, client, c.Behind)
+	defer done()
 	if !c.Wait {
-		_, err := c.produce(ctx, a, client, gen)
+		_, err := c.produce(ctx, a, client, gen, pace)
 		return err
 	}
-	return a.accounted(ctx, found, client, c.Timeout, func() (int64, error) { return c.produce(ctx, a, client, gen) })
+	return a.accounted(ctx, found, client, c.Timeout, func() (int64, error) { return c.produce(ctx, a, client, gen, pace) })
 }
 
-func (c *generateCmd) produce(ctx context.Context, a *app, to producer, gen *generate.Generator) (int64, error) {
+func (c *generateCmd) produce(ctx context.Context, a *app, to producer, gen *generate.Generator, pace *pacer) (int64, error) {
 	start := time.Now()
-	m := a.newMeter("generating", "records", c.Events)
-	out := newSender(to, &m.n, c.Rate)
+	m := a.newPacedMeter("generating", "records", c.Events, pace)
+	out := newSender(to, &m.n, c.Rate, pace)
 	var err error
 	for r, ok := gen.Next(); ok && err == nil; r, ok = gen.Next() {
 		err = out.add(ctx, source.Outgoing{Key: slices.Clone(r.Key), Value: slices.Clone(r.Value)})

@@ -21,6 +21,7 @@ type meter struct {
 	bar      *progressbar.ProgressBar // nil without a terminal
 	terminal io.Writer
 	log      *slog.Logger
+	waiting  func() int64 // records that wait for the workers; nil: not told
 	stop     chan struct{}
 	done     chan struct{}
 }
@@ -33,7 +34,15 @@ const (
 
 // newMeter starts to show; finish ends it.
 func (a *app) newMeter(what, unit string, total int64) *meter {
+	return a.newPacedMeter(what, unit, total, nil)
+}
+
+// newPacedMeter tells beside it how many records wait for the workers.
+func (a *app) newPacedMeter(what, unit string, total int64, pace *pacer) *meter {
 	m := &meter{what: what, log: a.log, terminal: a.std.err, stop: make(chan struct{}), done: make(chan struct{})}
+	if pace != nil {
+		m.waiting = pace.records
+	}
 	m.total.Store(total)
 	m.start.Store(time.Now().UnixNano())
 	every := logEvery
@@ -70,6 +79,9 @@ func (m *meter) run(every time.Duration) {
 func (m *meter) show() {
 	n := m.n.Load()
 	if m.bar != nil {
+		if m.waiting != nil {
+			m.bar.Describe(fmt.Sprintf("%s (%d wait for the workers)", m.what, m.waiting()))
+		}
 		_ = m.bar.Set64(n) // a bar that cannot be drawn is no reason to stop
 		return
 	}
@@ -78,6 +90,9 @@ func (m *meter) show() {
 	if total := m.total.Load(); total > 0 && rate > 0 {
 		left := time.Duration(float64(max(0, total-n)) / rate * float64(time.Second))
 		attrs = append(attrs, slog.Int64("total", total), slog.String("time_left", left.Round(time.Second).String()))
+	}
+	if m.waiting != nil {
+		attrs = append(attrs, slog.Int64("records_waiting", m.waiting()))
 	}
 	m.log.Info("progress", attrs...)
 }

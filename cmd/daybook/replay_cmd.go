@@ -22,6 +22,7 @@ type replayCmd struct {
 	Source  string        `help:"Source of the events (default: the file's base name; in a zip the member's)." placeholder:"S"`
 	Order   string        `help:"Produce in the order of event time, or of the file." enum:"time,file" default:"time"`
 	Rate    int           `help:"Most records a second; 0: as fast as it goes." placeholder:"N"`
+	Behind  time.Duration `help:"Most that the workers may fall behind, so that live records stay fresh; 0: do not wait for them." default:"2s"`
 	Wait    bool          `help:"Return when every record is accounted for and visible, and print the account."`
 	Timeout time.Duration `help:"Longest time that --wait waits without any progress." default:"5m"`
 }
@@ -82,7 +83,9 @@ func (c *replayCmd) Run(ctx context.Context, a *app) error {
 	if err := c.ensureNetwork(ctx, a, client); err != nil {
 		return err
 	}
-	job := &replayJob{app: a, client: client, opts: opts, order: c.Order, rate: c.Rate}
+	pace, done := a.pace(ctx, client, c.Behind)
+	defer done()
+	job := &replayJob{app: a, client: client, opts: opts, order: c.Order, rate: c.Rate, pace: pace}
 	if !c.Wait {
 		if err := job.run(ctx, c.Files); err != nil || job.unmappable == 0 {
 			return err
@@ -118,6 +121,7 @@ type replayJob struct {
 	opts   *replay.Options
 	order  string
 	rate   int
+	pace   *pacer
 
 	read       int64 // lines read
 	unmappable int64
@@ -131,8 +135,8 @@ func (j *replayJob) run(ctx context.Context, files []string) error {
 	}
 	defer func() { _ = in.Close() }() // only read from
 	start := time.Now()
-	m := j.app.newMeter("producing", "records", 0)
-	out := newSender(j.client, &m.n, j.rate)
+	m := j.app.newPacedMeter("producing", "records", 0, j.pace)
+	out := newSender(j.client, &m.n, j.rate, j.pace)
 	if j.order == "file" {
 		err = j.inOrderOfFile(ctx, in, out)
 	} else {

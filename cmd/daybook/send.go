@@ -17,6 +17,7 @@ type producer interface {
 // Sizes of a batch: a dozen partitions get near a megabyte each.
 const (
 	sendRecords = 20_000
+	paceRecords = 4_000 // of a paced one: what may wait is a small number of these
 	sendBytes   = 8 << 20
 )
 
@@ -26,6 +27,7 @@ type sender struct {
 	to      producer
 	acked   *atomic.Int64 // records that Kafka has
 	limiter *rate.Limiter // nil: as fast as it goes
+	pace    *pacer        // nil: whatever the workers do
 	most    int
 
 	batch  []source.Outgoing
@@ -34,12 +36,16 @@ type sender struct {
 	sent   int64
 }
 
-// newSender limits to perSecond records if that is not 0.
-func newSender(to producer, acked *atomic.Int64, perSecond int) *sender {
-	s := &sender{to: to, acked: acked, most: sendRecords}
+// newSender limits to perSecond records if that is not 0, and to what the
+// workers take if pace is not nil.
+func newSender(to producer, acked *atomic.Int64, perSecond int, pace *pacer) *sender {
+	s := &sender{to: to, acked: acked, most: sendRecords, pace: pace}
+	if pace != nil {
+		s.most = paceRecords
+	}
 	if perSecond > 0 {
 		// Ten batches a second, so that a slow rate is smooth.
-		s.most = min(sendRecords, max(1, perSecond/10))
+		s.most = min(s.most, max(1, perSecond/10))
 		s.limiter = rate.NewLimiter(rate.Limit(perSecond), s.most)
 	}
 	return s
@@ -69,6 +75,7 @@ func (s *sender) push(ctx context.Context) error {
 			return err
 		}
 	}
+	s.pace.wait(len(s.batch))
 	batch, flight := s.batch, make(chan error, 1) // one result, whether anyone waits or not
 	s.batch, s.bytes, s.flight = make([]source.Outgoing, 0, len(batch)), 0, flight
 	s.sent += int64(len(batch))
