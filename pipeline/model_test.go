@@ -249,9 +249,15 @@ func modelReference(log []record, block int64) *tables {
 			return days
 		},
 	})
+	return tablesOf(want, func(e *reference.Event) *schemas.Event { return &log[e.Record].event })
+}
+
+// tablesOf gives a reference's result in the form that a store has.
+func tablesOf(want *reference.Result, event func(*reference.Event) *schemas.Event) *tables {
 	t := newTables()
-	for _, e := range want.Events {
-		row := schemas.EventRow{Event: &log[e.Record].event, Offset: e.Offset, TimeMs: e.TimeMs, Class: e.Class, GapMs: e.GapMs, Period: e.Period, Zone: e.Zone}
+	for i := range want.Events {
+		e := &want.Events[i]
+		row := schemas.EventRow{Event: event(e), Offset: e.Offset, TimeMs: e.TimeMs, Class: e.Class, GapMs: e.GapMs, Period: e.Period, Zone: e.Zone}
 		t.writeEvents(&schemas.Flush{Events: []schemas.EventRow{row}})
 	}
 	f := &schemas.Flush{}

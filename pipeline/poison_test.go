@@ -73,12 +73,18 @@ func (g *fakeGeneration) Committed(context.Context) (map[int32]source.Committed,
 // work runs a worker on a log of one partition until the test says so.
 func work(t *testing.T, l *fakeLog, store Store, change func(*Config)) (stop func()) {
 	t.Helper()
+	return workIn(t, &fakeGroup{log: l, ctx: t.Context()}, store, change)
+}
+
+// workIn does so as the member of a group.
+func workIn(t *testing.T, g *fakeGroup, store Store, change func(*Config)) (stop func()) {
+	t.Helper()
 	cfg := Config{Topic: schemas.TopicEvents, Epoch: 1, Partitions: 1, ControlKey: rigKey}
 	if change != nil {
 		change(&cfg)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	w := New(cfg, l, func() (Group, error) { return &fakeGroup{log: l, ctx: t.Context()}, nil }, store)
+	w := New(cfg, g.log, func() (Group, error) { return g, nil }, store)
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()
 	return func() {
@@ -145,6 +151,9 @@ func TestPoison_ThirdPanicSetsAside(t *testing.T) {
 				rows := store.rows()
 				if n := len(store.of(0).events); n != 5 || !strings.Contains(rows, "reject 3 handler_panic") {
 					t.Errorf("%d events are accepted, want 5 and a reject at 3:\n%s", n, rows)
+				}
+				if diff := compare(store.of(0), l.truth()); diff != "" {
+					t.Error(diff)
 				}
 				if l.ended > 0 {
 					t.Errorf("the group was joined anew %d times: other partitions had to stop", l.ended)
