@@ -107,7 +107,7 @@ KAFKA_CLIENTS := ./pipeline ./pipeline/source ./cmd/daybook/e2e
 .PHONY: test-kafka
 test-kafka: need-go engine kafka ## run the suites that take a broker on Apache Kafka, one node and three
 	@DAYBOOK_REQUIRE_ENGINE=1 DAYBOOK_TEST_KAFKA=1 $(KAFKA_TEST) -run '^Test(Worker|Client|Group|Generation|Producer|Kill|BadInput|Sample|Growth)_' $(KAFKA_CLIENTS)
-	@DAYBOOK_REQUIRE_ENGINE=1 DAYBOOK_TEST_KAFKA=3 $(KAFKA_TEST) -run '^Test(Worker|Group|Generation|Cluster|Start)_|^TestKill_Partitions' $(KAFKA_CLIENTS) ./pipeline/broker/apache
+	@DAYBOOK_REQUIRE_ENGINE=1 DAYBOOK_TEST_KAFKA=3 $(KAFKA_TEST) -run '^TestWorker_(Rebalance|ComeAndGo|Short|Survives|Accounts)|^Test(Group|Generation|Cluster|Start)_|^TestKill_Partitions' $(KAFKA_CLIENTS) ./pipeline/broker/apache
 
 # The race detector needs a C compiler; the suite and the program do not.
 .PHONY: race

@@ -24,7 +24,7 @@ func (s *Store) TopicEpoch(ctx context.Context, topic, topicID string) (uint16, 
 	}
 	if has {
 		return 0, fmt.Errorf("find epoch of topic %s id %s: %w: the tables of %s hold rows of another id; "+
-			"if the topic was made anew on purpose run daybook migrate --new-epoch, else point the worker at the right Kafka or database",
+			"if the topic was made anew on purpose run daybook migrate --new-epoch (on the embedded engine daybook dev --new-epoch), else point the worker at the right Kafka or database",
 			topic, topicID, ErrUnknownTopic, s.database)
 	}
 	return newest + 1, s.registerEpoch(ctx, topic, topicID, newest+1)

@@ -82,7 +82,7 @@ func (w *Worker) generations(ctx context.Context, g Group) error {
 		w.metrics.rebalances.Inc()
 		if count := gen.Assignment().PartitionCount; count > 0 && int32(count) != w.cfg.Partitions {
 			gen.End()
-			return fmt.Errorf("topic %s has %d partitions, its epoch has %d: users would move between partitions; start a new epoch with daybook migrate --new-epoch", w.cfg.Topic, count, w.cfg.Partitions)
+			return fmt.Errorf("topic %s has %d partitions, its epoch has %d: users would move between partitions while their records stay; the larger topic must be a new one, see daybook migrate --help", w.cfg.Topic, count, w.cfg.Partitions)
 		}
 		w.generation(gen)
 	}

@@ -23,6 +23,7 @@ type devCmd struct {
 	API        string `help:"Address of the read API and the page (default DAYBOOK_API_LISTEN; another port if nobody chose it and it is taken)." placeholder:"ADDR"`
 	Kafka      string `help:"Address of the embedded Kafka (default 127.0.0.1:7312, likewise)." placeholder:"ADDR"`
 	Clickhouse string `name:"clickhouse" help:"Address of the embedded ClickHouse (default 127.0.0.1:7313, likewise)." placeholder:"ADDR"`
+	NewEpoch   bool   `help:"The topic was made anew on purpose: register its id as the next epoch (daybook migrate --help)."`
 	Sample     string `help:"Replay this log once into the network sample if the data folder has no other network." placeholder:"FILE"`
 
 	onReady func() // for tests: everything is up and dev.json is written
@@ -210,7 +211,12 @@ func (d *devRun) openTables(ctx context.Context) (err error) {
 	if _, err := d.store.Migrate(ctx, func(ddl.Migration, bool) {}); err != nil {
 		return err
 	}
-	return d.ensureTopics(ctx, d.client, d.embedded)
+	if err := d.ensureTopics(ctx, d.client, d.embedded); err != nil || !d.cmd.NewEpoch {
+		return err
+	}
+	// While dev refuses an unknown topic, migrate has no engine to talk to.
+	_, err = registerEpoch(ctx, d.store.NewEpoch, d.client)
+	return err
 }
 
 // startReaders starts what works on the stores.

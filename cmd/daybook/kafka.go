@@ -71,11 +71,14 @@ func (a *app) topics(embedded bool) source.TopicsConfig {
 	return cfg
 }
 
+// partitionsRemedy ends an error about another number of partitions.
+const partitionsRemedy = "DAYBOOK_KAFKA_PARTITIONS says how many are wanted; more partitions are a migration to a new epoch, see daybook migrate --help"
+
 // ensureTopics makes the topics that are missing.
 func (a *app) ensureTopics(ctx context.Context, client *source.Client, embedded bool) error {
 	if err := client.EnsureTopics(ctx, a.topics(embedded)); err != nil {
 		if errors.Is(err, source.ErrPartitionCount) {
-			err = fmt.Errorf("%w (DAYBOOK_KAFKA_PARTITIONS says how many; more partitions are a migration to a new epoch)", err)
+			err = fmt.Errorf("%w; %s", err, partitionsRemedy)
 		}
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"daybook/clickhouse"
 	"daybook/clickhouse/ddl"
+	"daybook/pipeline/source"
 )
 
 type migrateCmd struct {
@@ -17,6 +18,15 @@ type migrateCmd struct {
 func (*migrateCmd) Help() string {
 	return `Applies the migrations that are missing, in order, and makes the topics if Kafka is known. Running it
 again changes nothing. It never goes back.
+
+More partitions: a topic that is enlarged puts users elsewhere while their records stay, so the workers
+refuse it. The larger topic is a new one, and the tables go on:
+  1. stop the producers; daybook status says lag 0; stop the workers
+  2. delete the topics daybook.events and daybook.checkpoints with Kafka's own tools
+  3. DAYBOOK_KAFKA_PARTITIONS=8 daybook migrate --new-epoch   (embedded ClickHouse: daybook dev --new-epoch)
+  4. start the workers and the producers
+If it was enlarged before its records were read, save them first, from the committed offsets that
+daybook status shows (kcat -C -e -t daybook.events -p N -o OFFSET), and replay them after step 4.
 
 Example:
   DAYBOOK_CLICKHOUSE_DSN=http://u:p@ch:8123/daybook daybook migrate`
@@ -64,19 +74,24 @@ func (c *migrateCmd) topics(ctx context.Context, a *app, found *servers, store *
 	if err := a.ensureTopics(ctx, client, found.Dev && len(a.cfg.KafkaBrokers) == 0); err != nil {
 		return err
 	}
-	topic := client.EventsTopic()
-	id, err := client.TopicID(ctx, topic)
-	if err != nil {
-		return err
-	}
 	register := store.TopicEpoch
 	if c.NewEpoch {
 		register = store.NewEpoch
 	}
-	epoch, err := register(ctx, topic, id)
+	epoch, err := registerEpoch(ctx, register, client)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.std.out, "topic %s is epoch %d\n", topic, epoch)
+	fmt.Fprintf(a.std.out, "topic %s is epoch %d\n", client.EventsTopic(), epoch)
 	return nil
+}
+
+// registerEpoch makes the id of the events topic known to the tables.
+func registerEpoch(ctx context.Context, register func(ctx context.Context, topic, id string) (uint16, error), client *source.Client) (uint16, error) {
+	topic := client.EventsTopic()
+	id, err := client.TopicID(ctx, topic)
+	if err != nil {
+		return 0, err
+	}
+	return register(ctx, topic, id)
 }

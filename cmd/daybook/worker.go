@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"strconv"
@@ -98,7 +99,10 @@ func (a *app) startWorker(ctx context.Context, run *parts, state *health, client
 	if err != nil {
 		return nil, err
 	}
-	partitions, err := client.Partitions(ctx, topic)
+	partitions, err := client.EpochPartitions(ctx)
+	if errors.Is(err, source.ErrPartitionCount) {
+		err = fmt.Errorf("%w; %s", err, partitionsRemedy)
+	}
 	if err != nil {
 		return nil, err
 	}

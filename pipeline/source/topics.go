@@ -50,24 +50,27 @@ func (c *Client) EnsureTopics(ctx context.Context, cfg TopicsConfig) error {
 			return fmt.Errorf("ensure topic %s: it has %d partitions, %d were asked for: %w", topic.name, count, topic.partitions, ErrPartitionCount)
 		}
 	}
-	return c.sameCount(ctx)
+	_, err := c.EpochPartitions(ctx)
+	return err
 }
 
-// sameCount checks that a partition of events has its partition of
-// checkpoints.
-func (c *Client) sameCount(ctx context.Context) error {
+// EpochPartitions gives how many partitions the events topic has had since it
+// was made. The topic of checkpoints, made with it, remembers: an administrator
+// who enlarges the one need not know of the other, and users would move between
+// partitions while their records stay. Error: ErrPartitionCount if they differ.
+func (c *Client) EpochPartitions(ctx context.Context) (int, error) {
 	events, err := c.Partitions(ctx, c.cfg.EventsTopic)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	checkpoints, err := c.Partitions(ctx, c.cfg.CheckpointsTopic)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if events != checkpoints {
-		return fmt.Errorf("ensure topic %s: it has %d partitions, %s has %d: %w", c.cfg.CheckpointsTopic, checkpoints, c.cfg.EventsTopic, events, ErrPartitionCount)
+		return 0, fmt.Errorf("look at topic %s: it has %d partitions, %s has %d: %w", c.cfg.EventsTopic, events, c.cfg.CheckpointsTopic, checkpoints, ErrPartitionCount)
 	}
-	return nil
+	return events, nil
 }
 
 func eventsTopic(cfg TopicsConfig) map[string]string {

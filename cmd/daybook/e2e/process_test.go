@@ -75,6 +75,8 @@ type instance struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended
 	log  *tail
+
+	lines chan string // that it writes; somebody must read them
 }
 
 // tail keeps the last lines that a process wrote, for the report of a failure.
@@ -116,13 +118,23 @@ func environment(extra ...string) []string {
 // runs on it, and returns when all its parts are ready. What it writes is shown if the test fails.
 func startDev(tb testing.TB, data string, settings ...string) *instance {
 	tb.Helper()
+	d := launchDev(tb, data, nil, settings...)
+	d.awaitReady()
+	return d
+}
+
+// launchDev starts `daybook dev` with further flags and does not wait for it.
+func launchDev(tb testing.TB, data string, flags []string, settings ...string) *instance {
+	tb.Helper()
 	path, err := binary()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	d := &instance{t: tb, data: data, done: make(chan struct{}), log: new(tail)}
-	d.cmd = exec.Command(path, "dev", "--data", data,
-		"--api", "127.0.0.1:0", "--kafka", "127.0.0.1:0", "--clickhouse", "127.0.0.1:0")
+	d := &instance{t: tb, data: data, done: make(chan struct{}), lines: make(chan string), log: new(tail)}
+	d.cmd = exec.Command(path, append([]string{
+		"dev", "--data", data,
+		"--api", "127.0.0.1:0", "--kafka", "127.0.0.1:0", "--clickhouse", "127.0.0.1:0",
+	}, flags...)...)
 	d.cmd.Env = environment(append(kafkaSettings(tb, data), settings...)...)
 	// A group of its own, so that one signal reaches dev and its engine.
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -131,14 +143,13 @@ func startDev(tb testing.TB, data string, settings ...string) *instance {
 	if err := d.cmd.Start(); err != nil {
 		tb.Fatalf("start daybook dev: %v", err)
 	}
-	lines := make(chan string)
 	go func() {
-		defer close(lines)
+		defer close(d.lines)
 		scanner := bufio.NewScanner(reader)
 		scanner.Buffer(nil, 1<<20)
 		for scanner.Scan() {
 			d.log.add(scanner.Text())
-			lines <- scanner.Text()
+			d.lines <- scanner.Text()
 		}
 	}()
 	go func() {
@@ -152,18 +163,17 @@ func startDev(tb testing.TB, data string, settings ...string) *instance {
 			tb.Logf("daybook dev wrote:\n%s", d.log)
 		}
 	})
-	d.awaitReady(lines)
 	return d
 }
 
 // awaitReady reads what dev writes until dev.json is there, which it writes
 // when every part answers, and keeps reading after that.
-func (d *instance) awaitReady(lines <-chan string) {
+func (d *instance) awaitReady() {
 	d.t.Helper()
 	limit := time.After(startLimit)
 	for {
 		select {
-		case _, ok := <-lines:
+		case _, ok := <-d.lines:
 			if !ok {
 				d.t.Fatalf("daybook dev ended before it was ready:\n%s", d.log)
 			}
@@ -172,7 +182,7 @@ func (d *instance) awaitReady(lines <-chan string) {
 				continue
 			}
 			go func() {
-				for range lines { // until dev ends: it would block on its output otherwise
+				for range d.lines { // until dev ends: it would block on its output otherwise
 				}
 			}()
 			return
