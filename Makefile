@@ -51,6 +51,7 @@ engine: $(ENGINE)/node_modules/.package-lock.json ## fetch the embedded ClickHou
 
 # --ignore-scripts: the packages bring a library, nothing of theirs is run.
 $(ENGINE)/node_modules/.package-lock.json: $(ENGINE)/package-lock.json | need-npm
+	@test ! -L $(ENGINE)/node_modules || { echo "$(ENGINE)/node_modules is a link, and npm would empty what it leads to. Remedy: touch $@ if the engine there is the right one, else remove the link"; exit 1; }
 	@echo "fetching the embedded engine (about 550 MB on disk, once)"
 	@cd $(ENGINE) && $(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
