@@ -184,7 +184,7 @@ func (c *chaos) leaveWorker(rng *rand.Rand) error {
 	if err := w.end(syscall.SIGTERM); err != nil {
 		return err
 	}
-	c.count("rebalances by joining and leaving")
+	c.count("  rebalances by joining and leaving")
 	return after(between(rng, 0, 5*time.Second), w.start)
 }
 

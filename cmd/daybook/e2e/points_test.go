@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"sync"
@@ -22,6 +23,7 @@ import (
 
 var (
 	everyPoint  = flag.Bool("points.all", false, "every step at its first, second and a random occurrence, by kill, pause and error; else each by one kill")
+	onlyPoints  = flag.String("points.only", "", "regular expression of the steps to try, such as ^written@.*:pause")
 	randomKills = flag.Int("kills", 5, "random SIGKILLs of workers, engine and broker")
 )
 
@@ -51,7 +53,8 @@ func lives(rng *rand.Rand) []life {
 			all = append(all, life{point, 1, action}, life{point, 2, action}, life{point, 3 + rng.IntN(6), action})
 		}
 	}
-	return all
+	only := regexp.MustCompile(*onlyPoints)
+	return slices.DeleteFunc(all, func(l life) bool { return !only.MatchString(l.String()) })
 }
 
 // pointsRig is a site under traffic whose workers die at steps.
@@ -145,7 +148,7 @@ func (r *pointsRig) strike(l life) *part {
 		done.Go(func() { r.rebalance(ctx) })
 		defer func() { cancel(); done.Wait() }()
 	}
-	if !r.chaos.strikes(w, l.action, startLimit) {
+	if !r.chaos.strikes(w, l.action, time.Minute) {
 		r.t.Fatalf("%s did not strike\n%s", l, w.tail())
 	}
 	return w
@@ -157,7 +160,8 @@ func (r *pointsRig) rebalance(ctx context.Context) {
 	heir := r.site.workers[1]
 	for ctx.Err() == nil {
 		wait(ctx, time.Second)
-		if err := errors.Join(heir.start(), r.ownsSome(ctx, heir), heir.end(syscall.SIGTERM)); err != nil && ctx.Err() == nil {
+		if err := errors.Join(heir.start(), r.ownsSome(ctx, heir), //nolint:contextcheck // the query is short
+			heir.end(syscall.SIGTERM)); err != nil && ctx.Err() == nil {
 			r.t.Error(err)
 			return
 		}
