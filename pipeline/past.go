@@ -64,7 +64,7 @@ func (s *state) note() {
 		if u == nil {
 			continue // nothing of him is stored, or no sessions
 		}
-		u.known, u.idsTo, u.turn = x.windows, x.net.horizon-s.rules.Repeat, p.turn
+		u.known, u.idsTo, u.turn = x.windows, x.idsTo, p.turn
 		// What is after the horizon is in the state and stays as long as the user does.
 		if last := &u.known[len(u.known)-1]; last.To >= x.net.horizon {
 			last.To = math.MaxInt64

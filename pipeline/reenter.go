@@ -12,6 +12,7 @@ type reentry struct {
 	id      string // of the user
 	user    *user  // nil if the state does not hold the user
 	wanted  bool   // the state cannot decide all of his late records
+	idsTo   int64  // the ids that were read are kept in the past below; the batch may raise the horizon
 	windows []sessionize.Window
 	events  map[string][]sessionize.StoredEvent // by device
 }
@@ -73,7 +74,7 @@ func (s *state) examine(r *record) {
 	}
 	x := n.late[string(r.event.User)]
 	if x == nil {
-		x = &reentry{net: n, id: string(r.event.User), user: u}
+		x = &reentry{net: n, id: string(r.event.User), user: u, idsTo: n.horizon - s.rules.Repeat}
 		n.late[x.id] = x
 		s.reentered = append(s.reentered, x)
 	}
