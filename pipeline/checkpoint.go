@@ -183,24 +183,14 @@ func (p *partition) publish(ctx context.Context, sv *saving, old []source.Pointe
 	return saved{dropped: true, err: p.cfg.Failpoint(PointDropped)}
 }
 
-// capturing is ready while users are to be written down; saved while a
-// goroutine of the checkpoint may answer. Both block for ever otherwise.
-func (p *partition) capturing() <-chan struct{} {
-	if p.saving == nil || p.saving.capture == nil {
-		return nil
-	}
-	return always
-}
-
+// saved is where a goroutine of the checkpoint answers; it blocks for ever if
+// there is none.
 func (p *partition) saved() <-chan saved {
 	if p.saving == nil {
 		return nil
 	}
 	return p.saving.done
 }
-
-// always is closed.
-var always = func() chan struct{} { c := make(chan struct{}); close(c); return c }() //nolint:gochecknoglobals // a constant, but Go has none of this type
 
 // abandon gives up a checkpoint that is not committed yet, and waits for its
 // goroutine. One that is being committed is seen to its end.

@@ -39,6 +39,7 @@ type partition struct {
 	ambiguous  bool             // a commit of this generation may or may not have been applied
 	lastCheck  time.Time        // of the last checkpoint; before the first one, of the beginning
 	triedTo    time.Time        // checkpoint: the last attempt
+	chunkLast  bool             // what next gave last, while a checkpoint was under way, was a chunk
 	saving     *saving          // the checkpoint under way
 	sinceBytes int64            // of records since then
 	checkTook  time.Duration    // packing and writing the last checkpoint
@@ -156,28 +157,28 @@ func (p *partition) loop(ctx, work context.Context, in <-chan fetched) error {
 	for {
 		due := p.rest != nil && p.take(p.rest) // what did not fit the last batch
 		for !due {
-			select {
-			case f := <-in:
-				if err := p.received(f); err != nil {
+			switch t := p.next(ctx, in, timer.C); t.what {
+			case toEnd:
+				return nil
+			case toSaved:
+				if err := p.checkpointed(work, t.saved); err != nil {
+					return err
+				}
+			case toFlush:
+				due = true
+			case toChunk:
+				if err := p.received(t.chunk); err != nil {
 					if ctx.Err() != nil {
 						return nil // the fetch was told to end
 					}
 					return err
 				}
-				if f.err == nil {
-					due = p.take(f.chunk)
+				if t.chunk.err == nil {
+					due = p.take(t.chunk.chunk)
 				}
 				due = due || p.cfg.Now().Sub(p.lastFlush) >= p.cfg.FlushAge
-			case <-timer.C:
-				due = true
-			case <-p.capturing():
+			case toCapture:
 				p.stepCheckpoint(p.cfg.CaptureUsers)
-			case r := <-p.saved():
-				if err := p.checkpointed(work, r); err != nil {
-					return err
-				}
-			case <-ctx.Done():
-				return nil
 			}
 		}
 		if err := p.turn(work); err != nil {
@@ -391,7 +392,7 @@ func (p *partition) boundMemory() {
 func (p *partition) ids() (total int, largest *network) {
 	for _, n := range p.state.networks {
 		total += n.ids.Len()
-		if largest == nil || n.ids.Len() > largest.ids.Len() {
+		if largest == nil || n.ids.Len() > largest.ids.Len() || n.ids.Len() == largest.ids.Len() && n.id < largest.id {
 			largest = n
 		}
 	}
