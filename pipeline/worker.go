@@ -173,6 +173,9 @@ func (w *Worker) attempt(ctx context.Context, gen Generation, id int32) error {
 		return err
 	}
 	if err != nil && p.state != nil && !errors.As(err, new(*HaltError)) {
+		if ctx.Err() == nil && !errors.Is(err, source.ErrFenced) { // the end of the generation hides it
+			w.cfg.Logger.ErrorContext(ctx, "partition failed, the group is joined anew", slog.Int("partition", int(id)), slog.String("error", err.Error()))
+		}
 		gen.End() // a state was lost: what this generation has committed since may be ahead of what is restored (I4)
 	}
 	return err
