@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,11 +15,9 @@ import (
 // sent appends an event of a network with a time of its own; the broker's clock
 // is off by skew.
 func (l *fakeLog) sent(network, user, id string, at time.Time, skew time.Duration, more ...string) {
-	value := fmt.Sprintf(`{"id":%q,"network":%q,"user":%q,"time":%q`, id, network, user, at.UTC().Format(time.RFC3339Nano))
-	for _, m := range more {
-		value += "," + m
-	}
-	l.add(source.Record{Key: schemas.AppendKey(nil, network, user), Value: []byte(value + "}")})
+	first := fmt.Sprintf(`"id":%q,"network":%q,"user":%q,"time":%q`, id, network, user, at.UTC().Format(time.RFC3339Nano))
+	value := "{" + strings.Join(append([]string{first}, more...), ",") + "}"
+	l.add(source.Record{Key: schemas.AppendKey(nil, network, user), Value: []byte(value)})
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.records[len(l.records)-1].TimestampMs += skew.Milliseconds()
@@ -86,8 +86,12 @@ func TestClocks_AProducerAYearAhead(t *testing.T) {
 		moves    time.Duration // the watermark ends there, seen from received
 		rejected bool
 	}{
-		{ahead: 0}, {ahead: 5 * time.Minute, moves: 5 * time.Minute}, {ahead: 5*time.Minute + time.Millisecond},
-		{ahead: 364 * day}, {ahead: 367 * day, rejected: true}, {ahead: -9 * 365 * day, moves: -9 * 365 * day},
+		{ahead: 0},
+		{ahead: 5 * time.Minute, moves: 5 * time.Minute},
+		{ahead: 5*time.Minute + time.Millisecond},
+		{ahead: 364 * day},
+		{ahead: 367 * day, rejected: true},
+		{ahead: -9 * 365 * day, moves: -9 * 365 * day},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			l := newFakeLog()
@@ -101,7 +105,7 @@ func TestClocks_AProducerAYearAhead(t *testing.T) {
 				}
 				return
 			}
-			want := fmt.Sprint(now.Add(c.moves - time.Minute).UnixMilli())
+			want := strconv.FormatInt(now.Add(c.moves-time.Minute).UnixMilli(), 10)
 			if got := store.of(0).progress["acme"].row; got != want {
 				t.Errorf("%v ahead: the watermark is %s, want %s", c.ahead, got, want)
 			}
@@ -208,7 +212,7 @@ func TestClocks_ReceivedIsTheEarlier(t *testing.T) {
 			}
 			l.sent("acme", "u", "x", now.Add(c.at), 0, more...)
 			store := played(t, l)
-			want := fmt.Sprint(now.Add(c.want - time.Minute).UnixMilli())
+			want := strconv.FormatInt(now.Add(c.want-time.Minute).UnixMilli(), 10)
 			if got := store.of(0).progress["acme"].row; got != want {
 				t.Errorf("%s: the watermark is %s, want %s", c.name, got, want)
 			}

@@ -24,6 +24,7 @@ func TestSettings_BetweenRecordsAreReadAgainAlike(t *testing.T) {
 	}
 	for name, fill := range map[string]func(t *testing.T, l *fakeLog, base time.Time){
 		"network made and events produced at once": func(t *testing.T, l *fakeLog, base time.Time) {
+			t.Helper()
 			l.sent("acme", "u", "before", minutes(base, 0), 0) // overtook the control record: unknown_network
 			l.control(t, set(0, func(*schemas.Control) {}))
 			l.sent("acme", "u", "a", minutes(base, 1), 0)
@@ -32,6 +33,7 @@ func TestSettings_BetweenRecordsAreReadAgainAlike(t *testing.T) {
 			l.sent("acme", "u", "b", minutes(base, 2), 0)
 		},
 		"disabled between two records": func(t *testing.T, l *fakeLog, base time.Time) {
+			t.Helper()
 			l.control(t, set(1, func(*schemas.Control) {}))
 			off := minutes(base, 5).UnixMilli()
 			l.sent("acme", "u", "a", minutes(base, 0), 0)
@@ -47,6 +49,7 @@ func TestSettings_BetweenRecordsAreReadAgainAlike(t *testing.T) {
 			l.sent("acme", "u", "d", minutes(base, 22), 0)
 		},
 		"gap changed between two records": func(t *testing.T, l *fakeLog, base time.Time) {
+			t.Helper()
 			l.control(t, set(1, func(*schemas.Control) {}))
 			l.sent("acme", "u", "a", minutes(base, -300), 0)
 			l.sent("acme", "v", "now", minutes(base, 0), 0) // the horizon passes a

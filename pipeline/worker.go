@@ -226,6 +226,18 @@ func (w *Worker) Health() []string {
 	return why
 }
 
+// Halted says whether a partition waits for a person's decision.
+func (w *Worker) Halted() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, err := range w.halts {
+		if errors.As(err, new(*HaltError)) {
+			return true
+		}
+	}
+	return false
+}
+
 // Notes tells what a person should know although the worker is ready: which
 // records it does not handle.
 func (w *Worker) Notes() []string {

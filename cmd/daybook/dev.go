@@ -272,8 +272,8 @@ func (d *devRun) awaitWorker(ctx context.Context) error {
 			}
 			why = []string{fmt.Sprintf("worker: %d partitions are being restored", unowned)}
 		}
-		if time.Now().After(deadline) {
-			// A halted partition needs a person, who needs the rest to run.
+		// A halted partition needs a person, who needs the rest to run.
+		if d.worker.Halted() || time.Now().After(deadline) {
 			d.log.LogAttrs(ctx, slog.LevelError, "worker is not ready", slog.Any("why", why))
 			return nil
 		}
