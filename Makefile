@@ -34,6 +34,8 @@ SEED          ?= 0
 RATE          ?= 1500
 SOAKFLAGS     ?=
 PKG           ?= ./...
+PAIRS         ?= 20000
+SEED          ?= 1
 
 export CGO_ENABLED ?= 0
 
@@ -113,7 +115,12 @@ test-kafka: need-go engine kafka ## run the suites that take a broker on Apache 
 # The race detector needs a C compiler; the suite and the program do not.
 .PHONY: race
 race: need-go engine npm-tests ## run the write side, storage and API under the race detector (needs a C compiler)
-	@DAYBOOK_REQUIRE_ENGINE=1 CGO_ENABLED=1 $(GO) test -race -timeout 10m $(TESTFLAGS) ./pipeline/... ./clickhouse ./clickhouse/readapi ./cmd/daybook
+	@CGO_ENABLED=1 $(GO) test -race -timeout 10m $(TESTFLAGS) ./pipeline/simtest -sim.n 200
+	@DAYBOOK_REQUIRE_ENGINE=1 CGO_ENABLED=1 $(GO) test -race -timeout 10m $(TESTFLAGS) $$($(GO) list ./pipeline/... | grep -v /simtest) ./clickhouse ./clickhouse/readapi ./cmd/daybook
+
+.PHONY: sim
+sim: need-go ## run pairs of traffic and plan through the simulator; PAIRS=100000 SEED=1
+	@$(GO) test ./pipeline/simtest -count=1 -timeout 2h -v -run '^TestSimulator$$' -sim.n $(PAIRS) -sim.seed $(SEED)
 
 .PHONY: check
 check: fmt-check vet lint arrows vuln ## format, vet, lint, import arrows, modules, known vulnerabilities
