@@ -21,8 +21,8 @@ const ownSQL = "(epoch < {epoch:UInt16} OR epoch = {epoch:UInt16} AND partition 
 const (
 	coldNetworksSQL = "SELECT network_id, toUnixTimestamp64Milli(max(time)), countIf(" + belowSQL + "), toUnixTimestamp64Milli(maxIf(time, " + belowSQL + "))\n" +
 		"FROM events_versions WHERE " + ownSQL + " GROUP BY network_id ORDER BY network_id"
-	coldSettingsSQL = "SELECT network_id, n.1, n.2, n.3, n.4, n.5, n.6.1, n.6.2 FROM (\n" +
-		"  SELECT network_id, argMax((offset, position, title, toString(zone), gap_ms, dark), (position, epoch, offset)) AS n\n" +
+	coldSettingsSQL = "SELECT network_id, n.1, n.2, n.3, n.4, n.5, n.6, n.7.1, n.7.2 FROM (\n" +
+		"  SELECT network_id, argMax((offset, position, title, toString(zone), gap_ms, retention_days, dark), (position, epoch, offset)) AS n\n" +
 		"  FROM settings_history_versions WHERE " + belowSQL + " GROUP BY network_id\n" +
 		") ORDER BY network_id"
 	coldFactsSQL = "SELECT network_id, user_id, n.1, n.2, n.3 FROM (\n" +
@@ -57,12 +57,13 @@ func (s *Store) ColdState(ctx context.Context, epoch uint16, partition int32, be
 		var (
 			r        schemas.SettingRow
 			gap      uint32
+			days     uint32
 			from, to []int64
 		)
-		if err := rows.Scan(&r.Control.Network, &r.Offset, &r.Control.Position, &r.Control.Title, &r.Control.Zone, &gap, &from, &to); err != nil {
+		if err := rows.Scan(&r.Control.Network, &r.Offset, &r.Control.Position, &r.Control.Title, &r.Control.Zone, &gap, &days, &from, &to); err != nil {
 			return err
 		}
-		r.Control.GapMs = int32(gap)
+		r.Control.GapMs, r.Control.RetentionDays = int32(gap), int32(days)
 		for i := range from {
 			r.Control.Dark = append(r.Control.Dark, schemas.Dark{FromMs: from[i], ToMs: to[i]})
 		}

@@ -43,7 +43,7 @@ type settingsBlock struct {
 	network, zone    *lowCardinality
 	title            *proto.ColStr
 	offset, position *proto.ColInt64
-	gap              *proto.ColUInt32
+	gap, retention   *proto.ColUInt32
 	dark             *pairs[int64]
 	version          *proto.ColUInt64
 }
@@ -55,6 +55,7 @@ func newSettingsBlock() *settingsBlock {
 	b.offset, b.position = column(&b.block, "offset", new(proto.ColInt64)), column(&b.block, "position", new(proto.ColInt64))
 	b.title, b.zone = column(&b.block, "title", new(proto.ColStr)), column(&b.block, "zone", newLowCardinality())
 	b.gap = column(&b.block, "gap_ms", new(proto.ColUInt32))
+	b.retention = column(&b.block, "retention_days", new(proto.ColUInt32))
 	b.dark = column(&b.block, "dark", newInt64Pairs())
 	b.version = column(&b.block, "version", new(proto.ColUInt64))
 	return b
@@ -68,6 +69,7 @@ func (b *settingsBlock) append(f *schemas.Flush, r *schemas.SettingRow) {
 	b.title.Append(r.Control.Title)
 	b.zone.Append(r.Control.Zone)
 	b.gap.Append(uint32(r.Control.GapMs))
+	b.retention.Append(uint32(r.Control.RetentionDays))
 	for _, d := range r.Control.Dark {
 		b.dark.add(d.FromMs, d.ToMs)
 	}

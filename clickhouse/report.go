@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -110,7 +111,11 @@ func (s *Store) Report(ctx context.Context, statuses []schemas.PartitionStatus) 
 	for i := range statuses {
 		b.append(&statuses[i])
 	}
-	return s.insertOnce(ctx, &b.block)
+	h := newHistoryBlock()
+	for i := range statuses {
+		h.append(&statuses[i])
+	}
+	return errors.Join(s.insertOnce(ctx, &b.block), s.insertOnce(ctx, &h.block))
 }
 
 // Partitions gives the newest report on each partition of the topic's newest

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"fmt"
 	"slices"
 
 	"daybook/pipeline/dedupe"
@@ -82,6 +83,11 @@ func (s *state) record(r *record, read readBack) error {
 	case r.reject.Reason != schemas.Accepted:
 	case !n.known():
 		r.reject = schemas.Reject{Reason: schemas.UnknownNetwork, Field: "network", Remedy: "make it first: daybook network set NAME"}
+	case n.control.TooOld(r.timeMs, r.receivedMs):
+		r.reject = schemas.Reject{Reason: schemas.TooOld, Field: "time", Remedy: fmt.Sprintf(
+			"the stored events of the network are kept for %d days, and it is older than the last %d of them when it was received; "+
+				"raise the retention first (daybook network set %s --retention-days N, 0: for ever), then send it again",
+			n.control.RetentionDays, n.control.RetentionDays-schemas.RetentionMarginDays, n.id)}
 	default:
 		return s.event(n, r, l, read)
 	}
@@ -136,6 +142,8 @@ func (s *state) event(n *network, r *record, l *schemas.LedgerRow, read readBack
 	s.keepID(n, id)
 	if late {
 		s.counts.late++
+		n.history.late++
+		n.history.last = r.timeMs
 		r.flags |= schemas.FlagLate
 	}
 	n.greatest = max(n.greatest, r.timeMs)

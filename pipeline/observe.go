@@ -22,6 +22,7 @@ func (p *partition) observe() {
 			status.HorizonMs[n.id] = n.horizon
 		}
 	}
+	p.observeHistory(status, now)
 	switch {
 	case p.caughtUp.IsZero() || p.rest != nil:
 		p.complete = time.Time{}

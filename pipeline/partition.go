@@ -50,6 +50,9 @@ type partition struct {
 	published  int64 // every changed session is written up to here
 	lastFlush  time.Time
 	lastTopUp  time.Time
+	observed   time.Time // observe looked last
+	observedTo int64     // … and saw this position
+	rate       float64   // records taken a second, lately
 	status     atomic.Pointer[schemas.PartitionStatus]
 	unwritten  bool // a flush was taken and is not durable: the state must be dropped
 }

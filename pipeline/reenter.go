@@ -64,7 +64,7 @@ func (s *state) examine(r *record) {
 		return
 	}
 	late := r.timeMs < n.horizon
-	if !late && sessionize.MarkOf(r.event.Kind) == sessionize.MarkNone || n.dark(r.timeMs) || n.dark(r.receivedMs) {
+	if !late && sessionize.MarkOf(r.event.Kind) == sessionize.MarkNone || n.dark(r.timeMs) || n.dark(r.receivedMs) || n.control.TooOld(r.timeMs, r.receivedMs) {
 		return
 	}
 	u := n.users[string(r.event.User)]
@@ -154,6 +154,7 @@ func (s *state) reenter(all []*reentry, read readBack) error {
 			return nil
 		}
 		s.counts.readBack++
+		x.net.history.readBack++
 		id := schemas.Event{Network: []byte(e.Network), User: []byte(e.User), Source: []byte(e.Source), ID: []byte(e.ID)}
 		s.keepID(x.net, dedupe.Entry{ID: schemas.EventIdentity(&id), TimeMs: e.TimeMs, Content: e.Content})
 		if inPresence(e.Kind) {
@@ -169,6 +170,7 @@ func (s *state) reenter(all []*reentry, read readBack) error {
 	}
 	for _, x := range all {
 		s.counts.reentries++
+		x.net.history.reentries++
 		s.unite(x)
 	}
 	return nil

@@ -79,6 +79,7 @@ type network struct {
 	wanted   int64 // B is moved up to here with the next flush (memory limit, tests)
 	written  int64 // greatest as of the last progress row
 	ids      *dedupe.Set
+	history  lateCounts
 	facts    map[string]fact
 	users    map[string]*user
 	late     map[string]*reentry // of the batch in hand, by user

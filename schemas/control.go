@@ -11,6 +11,17 @@ type Control struct {
 	GapMs    int32  `json:"gap_ms"`         // 60,000 to 14,400,000
 	Dark     []Dark `json:"dark,omitempty"` // times in which nothing is recorded, ascending
 	Title    string `json:"title,omitempty"`
+	// RetentionDays is how long the stored events of the network are kept; 0: for
+	// ever. A record that is older than they reach back cannot be united with them
+	// and is rejected (TooOld). Whoever deletes stored events sets it before.
+	RetentionDays int32 `json:"retention_days,omitempty"`
+}
+
+// TooOld says whether an event is older than the stored events reach back, less
+// a margin: what it could touch must be there in full. It is judged by received
+// time, so that it is the same whenever the record is read.
+func (c *Control) TooOld(timeMs, receivedMs int64) bool {
+	return c.RetentionDays > 0 && timeMs < receivedMs-int64(c.RetentionDays-RetentionMarginDays)*86_400_000
 }
 
 // Dark is a half-open span [FromMs, ToMs) in which a network is not recorded.
@@ -47,4 +58,10 @@ const (
 	MinGapMs      = 60_000
 	MaxGapMs      = 240 * 60_000 // the largest gap that a network may have
 	DefaultGapMs  = 30 * 60_000
+
+	// MinRetentionDays leaves room for history and for what is read back: two days
+	// and the largest gap to either side, which is what the margin is for.
+	MinRetentionDays    = 30
+	MaxRetentionDays    = 36_500
+	RetentionMarginDays = 3
 )

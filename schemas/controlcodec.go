@@ -67,6 +67,8 @@ func (c *Control) Validate() error {
 		return fmt.Errorf("check control of network %q: position %d is negative", c.Network, c.Position)
 	case c.GapMs < MinGapMs || c.GapMs > MaxGapMs:
 		return fmt.Errorf("check control of network %q: gap %d ms is not between %d and %d", c.Network, c.GapMs, MinGapMs, MaxGapMs)
+	case c.RetentionDays != 0 && (c.RetentionDays < MinRetentionDays || c.RetentionDays > MaxRetentionDays):
+		return fmt.Errorf("check control of network %q: retention of %d days is not 0 (for ever) or between %d and %d", c.Network, c.RetentionDays, MinRetentionDays, MaxRetentionDays)
 	case len(c.Title) > maxTitleBytes || strings.ContainsRune(c.Title, 0):
 		return fmt.Errorf("check control of network %q: title is longer than %d bytes or holds a NUL", c.Network, maxTitleBytes)
 	}

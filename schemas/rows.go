@@ -228,8 +228,21 @@ type PartitionStatus struct {
 	CaughtUpMs   int64 // wall clock up to which everything that was received is visible, while the log is read to its end; 0 if behind
 	CheckpointMs int64 // wall clock of the last checkpoint
 	OpenSessions int64
-	HorizonMs    map[string]int64 // by network: B
+	HorizonMs    map[string]int64         // by network: B
+	History      map[string]HistoryStatus // by network that had late events since the partition was taken over
+	RecordRate   float64                  // records taken a second, of any network
 	UpdatedMs    int64
 	OutOfOrderMs int64 // out_of_orderness in force
 	Released     bool  // the worker let the partition go
+}
+
+// HistoryStatus tells how the history of a network comes on in a partition. It
+// counts since the worker took the partition over: late is how an event was
+// decided, which no row shows.
+type HistoryStatus struct {
+	Late      int64   // late events accepted
+	Rate      float64 // of them a second, lately
+	Reentries int64   // users whose stored events were read back
+	ReadBack  int64   // stored events read back
+	WorkingOn int64   // event time of the last late event, ms; 0 if none came lately
 }

@@ -26,6 +26,7 @@ type NetworkChange struct {
 	Zone      *string        // IANA name, checked
 	Gap       *time.Duration // 1 to 240 min, checked
 	Recording *bool
+	Retention *int // days that stored events are kept, 0 for ever; checked
 }
 
 // NetworkSettings is what is in force after a change.
@@ -34,6 +35,7 @@ type NetworkSettings struct {
 	Zone      string
 	Gap       time.Duration
 	Recording bool
+	Retention int   // days that stored events are kept; 0: for ever
 	Position  int64 // in the settings catalogue
 	Created   bool  // the network did not exist before
 }

@@ -28,6 +28,27 @@ type Network struct {
 type networkAnswer struct {
 	Network
 	Stamp
+
+	History *History `json:"history,omitempty" doc:"How its late events are worked off; absent if none came since the workers took the partitions over."`
+}
+
+// History tells how the late events of a network are worked off. It is about the
+// present, and counts since the workers took the partitions over.
+type History struct {
+	LateEvents     int64      `json:"late_events" doc:"Late events accepted: they lay before the horizon, so stored events had to be read back."`
+	LatePerSecond  float64    `json:"late_per_second" doc:"Of them a second, over about the last ten seconds."`
+	Reentries      int64      `json:"reentries" doc:"How often the stored events of a user were read back."`
+	EventsReadBack int64      `json:"events_read_back" doc:"Stored events read back."`
+	WorkingOn      *time.Time `json:"working_on" doc:"Oldest event time that is being worked on; null if no late event came for ten seconds."`
+	RecordsWaiting int64      `json:"records_waiting" doc:"Records of any network that wait in the partitions that work on this one's late events."`
+	ThroughInS     *int64     `json:"through_in_s" doc:"Seconds until these are worked off at the present rate; null if it cannot be told."`
+}
+
+func historyOf(h *query.HistoryRow) *History {
+	if h.Late == 0 {
+		return nil
+	}
+	return &History{h.Late, h.LateRate, h.Reentries, h.ReadBack, h.WorkingOn, h.Waiting, h.ThroughInS}
 }
 
 func networkOf(n *query.Network) Network {
@@ -165,7 +186,11 @@ func (a *API) getNetwork(ctx context.Context, in *NetworkInput) (*huma.StreamRes
 	if err != nil {
 		return nil, err
 	}
-	return answer(http.StatusOK, &networkAnswer{Network: networkOf(n), Stamp: s}), nil
+	history, err := query.History{Network: in.Network}.Ask(ctx, a.db)
+	if err != nil {
+		return nil, a.storage(ctx, "get network", err)
+	}
+	return answer(http.StatusOK, &networkAnswer{Network: networkOf(n), History: historyOf(&history), Stamp: s}), nil
 }
 
 func (a *API) putNetwork(ctx context.Context, in *putNetworkInput) (*huma.StreamResponse, error) {

@@ -10,6 +10,7 @@ import (
 
 	"daybook/clickhouse/readapi"
 	"daybook/pipeline/source"
+	"daybook/schemas"
 	"daybook/schemas/zones"
 )
 
@@ -23,6 +24,7 @@ type networkSetCmd struct {
 	Zone      string        `help:"IANA time zone of users without one on record (default UTC)." placeholder:"ZONE"`
 	Gap       time.Duration `help:"Longest pause inside a session, 1m to 4h (default 30m)." placeholder:"D"`
 	Title     *string       `help:"Name to show."`
+	Retention *int          `name:"retention-days" help:"Days that stored events are kept, at least 30; 0: for ever (default). Older records are rejected as too_old." placeholder:"N"`
 	Recording string        `help:"Record events from now on: on or off." enum:"on,off," default:"" placeholder:"on|off"`
 }
 
@@ -90,6 +92,12 @@ func (c *networkSetCmd) Run(ctx context.Context, a *app) error {
 		}
 		change.Gap = &c.Gap
 	}
+	if r := c.Retention; r != nil {
+		if *r != 0 && (*r < schemas.MinRetentionDays || *r > schemas.MaxRetentionDays) {
+			return fmt.Errorf("set network %s: --retention-days %d must be 0 (for ever) or between %d and %d", c.Network, *r, schemas.MinRetentionDays, schemas.MaxRetentionDays)
+		}
+		change.Retention = r
+	}
 	if c.Recording != "" {
 		on := c.Recording == "on"
 		change.Recording = &on
@@ -99,7 +107,7 @@ func (c *networkSetCmd) Run(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.std.out, "network %s: zone %s, gap %s, recording %s\n", c.Network, now.Zone, now.Gap, onOff(now.Recording))
+		fmt.Fprintf(a.std.out, "network %s: zone %s, gap %s, recording %s, events kept %s\n", c.Network, now.Zone, now.Gap, onOff(now.Recording), keptFor(now.Retention))
 		return nil
 	})
 }
@@ -121,13 +129,20 @@ func (c *networkListCmd) Run(ctx context.Context, a *app) error {
 			return nil
 		}
 		w := tabwriter.NewWriter(a.std.out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "NETWORK\tZONE\tGAP\tRECORDING\tTITLE")
+		fmt.Fprintln(w, "NETWORK\tZONE\tGAP\tRECORDING\tEVENTS KEPT\tTITLE")
 		for _, control := range all {
 			now := inForce(control, false)
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", control.Network, now.Zone, now.Gap, onOff(now.Recording), now.Title)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", control.Network, now.Zone, now.Gap, onOff(now.Recording), keptFor(now.Retention), now.Title)
 		}
 		return w.Flush()
 	})
+}
+
+func keptFor(days int) string {
+	if days == 0 {
+		return "for ever"
+	}
+	return fmt.Sprintf("%d days", days)
 }
 
 func onOff(on bool) string {

@@ -125,6 +125,9 @@ func applyChange(c *schemas.Control, change readapi.NetworkChange, isNew bool, n
 		}
 		c.GapMs = gapMs
 	}
+	if change.Retention != nil {
+		c.RetentionDays = int32(*change.Retention)
+	}
 	if change.Recording != nil {
 		setRecording(c, *change.Recording, isNew, now.UnixMilli())
 	}
@@ -207,6 +210,6 @@ func inForce(c schemas.Control, created bool) readapi.NetworkSettings {
 	}
 	return readapi.NetworkSettings{
 		Title: c.Title, Zone: zone, Gap: time.Duration(c.GapMs) * time.Millisecond,
-		Recording: recording(&c), Position: c.Position, Created: created,
+		Recording: recording(&c), Retention: int(c.RetentionDays), Position: c.Position, Created: created,
 	}
 }

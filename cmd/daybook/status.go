@@ -61,6 +61,8 @@ type networkStatus struct {
 	CompleteThrough *time.Time `json:"complete_through"` // null while a partition is unowned
 	Watermark       time.Time  `json:"watermark"`        // least over the partitions
 	Horizon         *time.Time `json:"horizon"`          // greatest: events before it are read back from storage
+
+	History query.HistoryRow `json:"history"` // how those are worked off
 }
 
 type diskStatus struct {
@@ -216,6 +218,9 @@ WHERE p.topic = {topic:String} AND p.` + newestEpoch + ` GROUP BY p.network_id O
 			return err
 		}
 		s.Networks[i].CompleteThrough = fresh.CompleteThrough
+		if s.Networks[i].History, err = (query.History{Network: s.Networks[i].Network}).Ask(ctx, store); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -266,6 +271,7 @@ func (s *status) write(out io.Writer) error {
 			fmt.Fprintf(w, "%d\t%d\t%d\t%t\t%s\n", one.Partition, one.Offset, one.Panics, one.SetAside, one.Reason)
 		}
 	}
+	s.writeHistories(w)
 	if d := s.Disk; d != nil {
 		fmt.Fprintf(w, "\ndisk %s: broker %s of %s, %s free\n", d.Level, byteText(d.BrokerBytes), byteText(d.BudgetBytes), byteText(d.FreeBytes))
 	}
@@ -284,4 +290,25 @@ func orNone(text string) string {
 		return "none"
 	}
 	return text
+}
+
+// writeHistories tells of the networks that late events came to since the
+// workers took their partitions over.
+func (s *status) writeHistories(w io.Writer) {
+	head := "\nHISTORY OF\tLATE EVENTS\tA SECOND\tREAD BACK\tWORKING ON\tRECORDS WAIT\tTHROUGH IN\n"
+	for i := range s.Networks {
+		h := &s.Networks[i].History
+		if h.Late == 0 {
+			continue
+		}
+		through := "unknown"
+		switch {
+		case h.WorkingOn == nil:
+			through = "none"
+		case h.ThroughInS != nil:
+			through = (time.Duration(*h.ThroughInS) * time.Second).String()
+		}
+		fmt.Fprintf(w, "%s%s\t%d\t%.0f\t%d\t%s\t%d\t%s\n", head, s.Networks[i].Network, h.Late, h.LateRate, h.ReadBack, timeOrNone(h.WorkingOn), h.Waiting, through)
+		head = ""
+	}
 }

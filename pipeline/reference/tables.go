@@ -24,9 +24,7 @@ func Tables(log []Record, r Rules) *Result {
 		}
 		e, setting := d.Event, t.settings[d.Event.Network]
 		e.Offset, e.Record, e.GapMs = log[i].Offset, i, setting.GapMs
-		if _, known := t.settings[e.Network]; d.Reject.Reason == "" && !known {
-			d.Reject.Reason = "unknown_network"
-		}
+		d.Reject.Reason = cmp.Or(d.Reject.Reason, t.refuses(&e))
 		twins := t.twins(&e)
 		switch {
 		case d.Reject.Reason != "":
@@ -106,6 +104,18 @@ func (r *Rules) signalFollows(es []*Event, until int64) bool {
 		}
 	}
 	return false
+}
+
+// refuses says why the network of an event does not take it; "" if it does.
+func (t *tables) refuses(e *Event) string {
+	setting, known := t.settings[e.Network]
+	switch {
+	case !known:
+		return "unknown_network"
+	case setting.TooOld(e.TimeMs, e.ReceivedMs):
+		return "too_old"
+	}
+	return ""
 }
 
 // dark says whether nothing is recorded at an instant.
