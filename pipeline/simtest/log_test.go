@@ -114,6 +114,12 @@ func (w *world) chunk(a *actor, partition int32, offset int64) *source.Chunk {
 	end := int64(len(entries))
 	c := &source.Chunk{From: offset, Next: offset, HighWatermark: end, LastStable: end}
 	limit := 1 + int(a.draw()%uint64(w.plan.FetchRecords))
+	if w.mutant == reordered && end-offset > 1 && a.draw()%8 == 0 {
+		entries = slices.Clone(entries)
+		x, y := &entries[offset], &entries[offset+1]
+		*x, *y = *y, *x
+		x.record.Offset, y.record.Offset = offset, offset+1
+	}
 	for ; c.Next < end && (len(c.Records) < limit || entries[c.Next].skip != ""); c.Next++ {
 		e := &entries[c.Next]
 		if e.skip == "" {

@@ -78,6 +78,7 @@ const (
 	doForget    = "forget"    // the committed offsets are lost
 	doDamage    = "damage"    // the newest checkpoint of the partition is damaged
 	doLose      = "lose"      // all of them are
+	doCold      = "cold"      // all of them are, and the process dies, and comes back after For
 )
 
 // … and at some points.
@@ -105,7 +106,7 @@ func newPlan(seed uint64) *Plan {
 	for range 1 + r.IntN(4) {
 		p.Lateness = append(p.Lateness, pick(time.Millisecond, time.Minute, 30*time.Minute, 2*time.Hour, 2*time.Hour, 30*time.Hour, -time.Hour, -100_000*time.Hour))
 	}
-	for range []int{0, 1, 2, 3, 5, 8}[r.IntN(6)] {
+	for range []int{0, 1, 3, 5, 8, 12}[r.IntN(6)] {
 		p.Faults = append(p.Faults, newFault(r))
 	}
 	return p
@@ -123,8 +124,8 @@ func newFault(r *rand.Rand) Fault {
 		pointWrite, pointWrite, pointWrite, pointRead, pointRead, pointCold, pointFetch, pointCommit, pointCommit, pointCommitted, pointCheckpoint,
 		pointHalf, pointReadBack, pointList, pointDrop, pointSettings, pointControl, pointMark, pointMarks, pointListOffsets,
 	}
-	f := Fault{N: 1 + r.IntN(1+r.IntN(14))}
-	do := []string{doCrash, doCrash, doPause, doPause, doError, doRebalance, doLeave, doSplit, doForget, doDamage, doLose}
+	f := Fault{N: 1 + r.IntN(1+r.IntN(10))}
+	do := []string{doCrash, doCrash, doPause, doPause, doError, doRebalance, doLeave, doSplit, doForget, doDamage, doLose, doCold, doCold}
 	if r.IntN(2) == 0 {
 		f.Point = points[r.IntN(len(points))]
 	} else {
@@ -135,7 +136,7 @@ func newFault(r *rand.Rand) Fault {
 	}
 	f.Do = do[r.IntN(len(do))]
 	switch f.Do {
-	case doCrash, doLeave:
+	case doCrash, doLeave, doCold:
 		f.For = []time.Duration{10 * time.Millisecond, time.Second, 9 * time.Second}[r.IntN(3)]
 	case doPause, doSplit, doDelayed:
 		f.For = []time.Duration{200 * time.Millisecond, 3 * time.Second, 8 * time.Second, 15 * time.Second}[r.IntN(4)]

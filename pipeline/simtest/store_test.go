@@ -79,6 +79,9 @@ func (s simStore) Write(ctx context.Context, f *schemas.Flush) error {
 		})
 	}
 	switch {
+	case do == doTorn && w.mutant == tornAck:
+		w.mu.Unlock()
+		return nil
 	case down, do == doTorn, do == doDelayed:
 		w.mu.Unlock()
 		return errStorage
@@ -89,7 +92,16 @@ func (s simStore) Write(ctx context.Context, f *schemas.Flush) error {
 		}
 		w.mu.Lock()
 	}
-	w.insert(a, rows, 0)
+	if w.mutant == earlyAck {
+		w.pending++
+		w.after(s.inc, roleLate, time.Second, func() {
+			if w.pending--; !s.inc.dead { // what a process has not sent is gone with it
+				w.insert(a, rows, 0)
+			}
+		})
+	} else {
+		w.insert(a, rows, 0)
+	}
 	w.mu.Unlock()
 	if do == doAnswer {
 		return errStorage
@@ -150,7 +162,10 @@ func (w *world) put(r row, next int64) {
 		w.fail("%s %s has two contents of version %d: %q and %q", r.id.table, r.id.id, next, old, r.text)
 	}
 	w.store.history[v] = r.text
-	if old, ok := w.store.rows[r.id]; !ok || next >= old.next {
+	if r.text == "" && w.mutant == noTombs {
+		return
+	}
+	if old, ok := w.store.rows[r.id]; !ok || next >= old.next || w.mutant == lastWins {
 		w.store.rows[r.id] = version{next, r.text}
 	}
 }
@@ -187,7 +202,7 @@ func (w *world) find(q schemas.EventsQuery) []schemas.StoredEvent {
 		in := slices.ContainsFunc(q.Windows, func(v schemas.EventsWindow) bool {
 			return v.Network == x.Network && v.User == x.User && v.FromMs <= x.TimeMs && x.TimeMs <= v.ToMs
 		})
-		if !in || e.partition != q.Partition || x.Offset >= q.BelowOffset && w.mutant != readsAhead {
+		if !in || e.partition != q.Partition || x.Offset >= q.BelowOffset {
 			continue
 		}
 		if w.mutant == staleReads && time.Since(e.at) < 5*time.Second {
@@ -228,7 +243,12 @@ func (s simStore) ColdState(ctx context.Context, _ uint16, partition int32, belo
 	for _, n := range networks {
 		c.Networks = append(c.Networks, *n)
 	}
-	c.Settings, c.Facts = w.coldHistory(partition, below)
+	if w.mutant == newestOnly {
+		below = math.MaxInt64
+	}
+	if c.Settings, c.Facts = w.coldHistory(partition, below); w.mutant == emptyCold {
+		c.Settings = nil
+	}
 	slices.SortFunc(c.Networks, func(a, b schemas.ColdNetwork) int { return cmp.Compare(a.Network, b.Network) })
 	return c, nil
 }

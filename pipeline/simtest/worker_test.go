@@ -112,6 +112,9 @@ func (w *world) befall(a *actor, f *Fault) error {
 	}
 	inc := a.inc
 	switch f.Do {
+	case doCold:
+		w.damage(a.partition, doLose)
+		fallthrough
 	case doCrash:
 		inc.comesBack = f.For
 		inc.die()
