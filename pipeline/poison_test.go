@@ -21,6 +21,7 @@ import (
 // generation.
 type fakeGroup struct {
 	log  *fakeLog
+	view Log             // what its member reads; log if nil
 	ctx  context.Context //nolint:containedctx // the test's own
 	next int32
 	one  *fakeGeneration
@@ -84,7 +85,11 @@ func workIn(t *testing.T, g *fakeGroup, store Store, change func(*Config)) (stop
 		change(&cfg)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	w := New(cfg, g.log, func() (Group, error) { return g, nil }, store)
+	view := g.view
+	if view == nil {
+		view = g.log
+	}
+	w := New(cfg, view, func() (Group, error) { return g, nil }, store)
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()
 	return func() {
