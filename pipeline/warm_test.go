@@ -123,6 +123,7 @@ func TestWorker_ResumesWarmAfterADrainThatWasTooShort(t *testing.T) {
 				log.event("u", fmt.Sprint("e", i, k))
 				time.Sleep(time.Second)
 			}
+			time.Sleep(2 * time.Second) // the last one is applied
 			end()
 			if low, want := log.lowest(), int64(2+4*i); i > 0 && low < want {
 				t.Errorf("generation %d read from %d again, %d was applied before it", i, low, want)
