@@ -198,7 +198,9 @@ func (c *coordinator) accept(g *generation, partition int32, to source.Committed
 		if d.partition == partition {
 			if d.left--; d.left == 0 {
 				c.delayed = slices.DeleteFunc(c.delayed, func(x *delayed) bool { return x == d })
-				_ = c.accept(d.gen, partition, d.to) // nobody waits for the answer
+				if c.accept(d.gen, partition, d.to) == nil { // nobody waits for the answer
+					c.w.befallen[appliedLate]++
+				}
 			}
 		}
 	}
@@ -347,7 +349,11 @@ func (g *generation) Commit(ctx context.Context, partition int32, offset int64, 
 	defer w.mu.Unlock()
 	to := source.Committed{Offset: offset, Metadata: metadata}
 	if do == doDelayed {
-		w.group.delayed = append(w.group.delayed, &delayed{g, partition, to, 1 + int(a.draw()%5)})
+		left := 4
+		if g.member.inc.faultFor > 0 {
+			left = 1 + int(a.draw()%5)
+		}
+		w.group.delayed = append(w.group.delayed, &delayed{g, partition, to, left})
 		w.note(a, "commit of %d is under way", offset)
 		return transient("no answer")
 	}
@@ -360,5 +366,8 @@ func (g *generation) Commit(ctx context.Context, partition int32, offset int64, 
 	}
 	return nil
 }
+
+// appliedLate counts commits that others overtook, among what befell.
+const appliedLate = "a commit was applied late"
 
 var errStep = errors.New("simulated: the step fails")

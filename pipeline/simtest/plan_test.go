@@ -14,8 +14,8 @@ import (
 type Plan struct {
 	Seed         uint64 // of all that is drawn while the run goes on
 	Workers      int
-	BatchRecords int
-	FetchRecords int // of a chunk, at most
+	Batches      []int // records of a batch, of the incarnations in turn
+	FetchRecords int   // of a chunk, at most
 	FlushAge     time.Duration
 	Every        time.Duration // between checkpoints
 	Idle         int64         // records that call for a checkpoint at the log's end
@@ -96,14 +96,15 @@ func newPlan(seed uint64) *Plan {
 	pick := func(ds ...time.Duration) time.Duration { return ds[r.IntN(len(ds))] }
 	p := &Plan{
 		Seed: seed, Workers: 1 + r.IntN(3),
-		BatchRecords: []int{1, 2, 3, 5, 8, 20, 1000}[r.IntN(7)], FetchRecords: []int{1, 3, 10, 100}[r.IntN(4)],
-		FlushAge: pick(100*time.Millisecond, 300*time.Millisecond, time.Second), Every: pick(200*time.Millisecond, time.Second, 4*time.Second, 30*time.Second),
+		FetchRecords: []int{1, 3, 10, 100}[r.IntN(4)],
+		FlushAge:     pick(100*time.Millisecond, 300*time.Millisecond, time.Second), Every: pick(200*time.Millisecond, time.Second, 4*time.Second, 30*time.Second),
 		Idle: []int64{1, 5, 10_000}[r.IntN(3)], Users: []int{1, 2, 4000}[r.IntN(3)], Drain: pick(50*time.Millisecond, 3*time.Second, 3*time.Second),
 		MaxIDs: []int{1, 5, 20, 1_000_000, 1_000_000}[r.IntN(5)], LeastIDs: []int{0, 1, 8}[r.IntN(3)], ForceKeys: []int{1, 2, 20_000}[r.IntN(3)],
 		Block: []int64{2, 8, 64, 8192}[r.IntN(4)], Rewrite: pick(300*time.Millisecond, 2*time.Second, 10*time.Second),
 		Bucket: pick(time.Millisecond, time.Minute), Spread: pick(0, time.Second, 8*time.Second),
 	}
 	for range 1 + r.IntN(4) {
+		p.Batches = append(p.Batches, []int{1, 2, 3, 5, 8, 20, 1000}[r.IntN(7)])
 		p.Lateness = append(p.Lateness, pick(time.Millisecond, time.Minute, 30*time.Minute, 2*time.Hour, 2*time.Hour, 30*time.Hour, -time.Hour, -100_000*time.Hour))
 	}
 	for range []int{0, 1, 3, 5, 8, 12}[r.IntN(6)] {
@@ -149,8 +150,8 @@ func newFault(r *rand.Rand) Fault {
 // String prints a plan for people.
 func (p *Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "workers %d, batches of %d, chunks of %d, flush %v, checkpoint every %v or %d records, %d users a step, drain %v, lateness %v, ids %d/%d, force %d, block %d, rewrite %v, bucket %v, arriving over %v",
-		p.Workers, p.BatchRecords, p.FetchRecords, p.FlushAge, p.Every, p.Idle, p.Users, p.Drain, p.Lateness, p.MaxIDs, p.LeastIDs, p.ForceKeys, p.Block, p.Rewrite, p.Bucket, p.Spread)
+	fmt.Fprintf(&b, "workers %d, batches of %v, chunks of %d, flush %v, checkpoint every %v or %d records, %d users a step, drain %v, lateness %v, ids %d/%d, force %d, block %d, rewrite %v, bucket %v, arriving over %v",
+		p.Workers, p.Batches, p.FetchRecords, p.FlushAge, p.Every, p.Idle, p.Users, p.Drain, p.Lateness, p.MaxIDs, p.LeastIDs, p.ForceKeys, p.Block, p.Rewrite, p.Bucket, p.Spread)
 	for _, f := range p.Faults {
 		fmt.Fprintf(&b, "\n  %v", f)
 	}

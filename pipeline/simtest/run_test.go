@@ -15,6 +15,7 @@ type outcome struct {
 	sum     uint64 // of the whole trace
 	trace   []string
 	faults  map[string]int // that befell, by what was done
+	rows    map[rowID]version
 }
 
 // simulate runs traffic under a plan.
@@ -28,7 +29,7 @@ func simulate(t *testing.T, traffic *Traffic, plan *Plan, m mutant, verbose bool
 		if v := recover(); v != nil { // the bubble's goroutines are stuck
 			w.failure = fmt.Sprintf("panic: %v", v)
 		}
-		out = &outcome{failure: w.failure, sum: w.sum, trace: w.trace, faults: w.befallen}
+		out = &outcome{failure: w.failure, sum: w.sum, trace: w.trace, faults: w.befallen, rows: w.store.rows}
 	}()
 	synctest.Test(t, func(*testing.T) { w.live() })
 	return out

@@ -63,8 +63,6 @@ func plainer() []func(*Plan) bool {
 	}
 	all := []func(*Plan) bool{
 		number(func(p *Plan) *int { return &p.Workers }, 1),
-		number(func(p *Plan) *int { return &p.BatchRecords }, 1000),
-		number(func(p *Plan) *int { return &p.BatchRecords }, 1),
 		number(func(p *Plan) *int { return &p.FetchRecords }, 100),
 		number(func(p *Plan) *int { return &p.Users }, 4000),
 		number(func(p *Plan) *int { return &p.MaxIDs }, 1_000_000),
@@ -84,6 +82,7 @@ func plainer() []func(*Plan) bool {
 			return n > 1
 		},
 		func(p *Plan) bool { n := len(p.Lateness); p.Lateness = p.Lateness[:1]; return n > 1 },
+		func(p *Plan) bool { n := len(p.Batches); p.Batches = p.Batches[:1]; return n > 1 },
 	}
 	for i := range 8 {
 		all = append(all, func(p *Plan) bool {

@@ -151,6 +151,9 @@ func (it *Item) String() string {
 		}
 	case it.Setting != nil:
 		add("SETTING %s gap %v zone %q", it.Setting.Network, time.Duration(it.Setting.GapMs)*time.Millisecond, it.Setting.Zone)
+		if it.Setting.RetentionDays > 0 {
+			add("kept %d days", it.Setting.RetentionDays)
+		}
 		for _, d := range it.Setting.Dark {
 			add("dark from %s", rfc3339(d.FromMs))
 			if d.ToMs != math.MaxInt64 {
@@ -380,7 +383,9 @@ func (g *generator) change() {
 	r := g.r
 	network := g.networks[r.IntN(len(g.networks))]
 	at := g.clock + g.edge()*[]int64{1, -1}[r.IntN(2)]
-	switch r.IntN(7) {
+	switch r.IntN(8) {
+	case 6:
+		g.set(network, func(c *schemas.Control) { c.RetentionDays = []int32{0, schemas.MinRetentionDays}[r.IntN(2)] })
 	case 0:
 		g.set(network, func(c *schemas.Control) {
 			c.GapMs = []int32{schemas.MinGapMs, 10 * int32(minute), schemas.DefaultGapMs, 60 * int32(minute), schemas.MaxGapMs}[r.IntN(5)]
