@@ -66,7 +66,11 @@ func (c *verifyCmd) Run(ctx context.Context, a *app) error {
 		return &exitError{exitUsage, fmt.Errorf("verify: %w", err)}
 	}
 	if n := report.Wrong(); n > 0 {
-		return &exitError{exitFailed, fmt.Errorf("verify: %d differences", n)}
+		noun := "differences"
+		if n == 1 {
+			noun = "difference"
+		}
+		return &exitError{exitFailed, fmt.Errorf("verify: %d %s", n, noun)}
 	}
 	return nil
 }
