@@ -18,19 +18,49 @@ func versionTables() map[string]string {
 	}
 }
 
+// newest is the greatest position that the rows of a table have of a partition.
+type newest struct {
+	table     string
+	epoch     uint16
+	partition int32
+	version   uint64
+	strange   uint64 // rows of another topic
+}
+
 // checkVersions looks for rows from the future: of a position that the log has
 // not reached, or of an epoch that no topic had. The log's end is read after the
 // rows, so that it cannot be behind them.
 func (r *run) checkVersions(ctx context.Context) error {
+	var all []newest
+	if r.wants("versions") {
+		var err error
+		if all, err = r.newestRows(ctx); err != nil {
+			return err
+		}
+	}
+	var err error
+	if r.ends, err = r.Log.Ends(ctx); err != nil {
+		return fmt.Errorf("read the log's ends: %w", err)
+	}
+	for _, n := range all {
+		identity := fmt.Sprintf("%s epoch %d partition %d", n.table, n.epoch, n.partition)
+		end, known := r.end(n.epoch, n.partition)
+		c := r.report.Check("P6", "versions")
+		switch {
+		case n.strange > 0:
+			c.Add(r.Details, identity, fmt.Sprintf("%d rows are of another topic than %s", n.strange, r.Topic))
+		case !known:
+			c.Add(r.Details, identity, "neither Kafka nor the ledger knows this partition")
+		case n.version > schemas.Version(n.epoch, end):
+			c.Add(r.Details, identity, fmt.Sprintf("a row has version %d (epoch %d, offset %d), the log ends at %d", n.version, n.version>>48, n.version&(1<<48-1), end))
+		}
+	}
+	return nil
+}
+
+func (r *run) newestRows(ctx context.Context) (all []newest, err error) {
 	r.Progress("versions")
 	c := r.report.Check("P6", "versions")
-	type newest struct {
-		table            string
-		epoch            uint16
-		partition        int32
-		version, strange uint64
-	}
-	var all []newest
 	for table, position := range versionTables() {
 		err := r.each(ctx, query.Statement{
 			Text: "SELECT epoch, partition, " + position + ", countIf(topic != {topic:String}), count()\nFROM " + table + "_versions GROUP BY epoch, partition ORDER BY epoch, partition",
@@ -46,26 +76,10 @@ func (r *run) checkVersions(ctx context.Context) error {
 			return nil
 		})
 		if err != nil {
-			return fmt.Errorf("check versions of %s: %w", table, err)
+			return nil, fmt.Errorf("check versions of %s: %w", table, err)
 		}
 	}
-	var err error
-	if r.ends, err = r.Log.Ends(ctx); err != nil {
-		return fmt.Errorf("read the log's ends: %w", err)
-	}
-	for _, n := range all {
-		identity := fmt.Sprintf("%s epoch %d partition %d", n.table, n.epoch, n.partition)
-		end, known := r.end(n.epoch, n.partition)
-		switch {
-		case n.strange > 0:
-			c.Add(r.Details, identity, fmt.Sprintf("%d rows are of another topic than %s", n.strange, r.Topic))
-		case !known:
-			c.Add(r.Details, identity, "neither Kafka nor the ledger knows this partition")
-		case n.version > schemas.Version(n.epoch, end):
-			c.Add(r.Details, identity, fmt.Sprintf("a row has version %d (epoch %d, offset %d), the log ends at %d", n.version, n.version>>48, n.version&(1<<48-1), end))
-		}
-	}
-	return nil
+	return all, nil
 }
 
 // end gives where a partition's log ends: as Kafka says, and for an epoch that it
@@ -85,34 +99,42 @@ func (r *run) end(epoch uint16, partition int32) (int64, bool) {
 // checkPositions compares what was committed with what is stored (P6), and both
 // with the log.
 func (r *run) checkPositions(context.Context) error {
-	c := r.report.Check("P6", "positions")
 	for i := range r.report.Places {
 		p := &r.report.Places[i]
-		c.Looked++
-		identity := fmt.Sprintf("epoch %d partition %d", p.Epoch, p.Partition)
+		end, known := r.ends[p.Partition]
 		if !p.Current {
 			continue
 		}
-		end, known := r.ends[p.Partition]
 		p.LogStart, p.LogEnd = end[0], end[1]
-		switch {
-		case !known:
-			c.Add(r.Details, identity, "Kafka does not have this partition")
-			continue
-		case p.Committed > p.Stored:
-			c.Add(r.Details, identity, fmt.Sprintf("offset %d is committed, rows are stored up to %d", p.Committed, p.Stored))
-		case p.Stored > p.LogEnd:
-			c.Add(r.Details, identity, fmt.Sprintf("rows are stored up to offset %d, the log ends at %d", p.Stored, p.LogEnd))
-		}
-		if p.Published > p.Stored {
-			c.Add(r.Details, identity, fmt.Sprintf("sessions are reported as published up to %d, rows are stored up to %d", p.Published, p.Stored))
-		}
-		if p.Committed >= 0 && p.pointer != p.Committed {
-			c.Add(r.Details, identity, fmt.Sprintf("offset %d is committed with no checkpoint of it (%d)", p.Committed, p.pointer))
-		}
 		if p.Stored < p.LogEnd {
 			r.report.Notes = append(r.report.Notes, fmt.Sprintf("partition %d: offsets %d to %d were not stored when this began, and were not judged", p.Partition, p.Stored, p.LogEnd-1))
 		}
+		if r.wants("positions") {
+			r.checkPosition(p, known)
+		}
 	}
 	return nil
+}
+
+func (r *run) checkPosition(p *Place, known bool) {
+	c := r.report.Check("P6", "positions")
+	c.Looked++
+	wrong := func(format string, args ...any) {
+		c.Add(r.Details, fmt.Sprintf("epoch %d partition %d", p.Epoch, p.Partition), fmt.Sprintf(format, args...))
+	}
+	switch {
+	case !known:
+		wrong("Kafka does not have this partition")
+		return
+	case p.Committed > p.Stored:
+		wrong("offset %d is committed, rows are stored up to %d", p.Committed, p.Stored)
+	case p.Stored > p.LogEnd:
+		wrong("rows are stored up to offset %d, the log ends at %d", p.Stored, p.LogEnd)
+	}
+	if p.Published > p.Stored {
+		wrong("sessions are published up to %d, rows are stored up to %d", p.Published, p.Stored)
+	}
+	if p.Committed >= 0 && p.pointer != p.Committed {
+		wrong("offset %d is committed with no checkpoint of it (%d)", p.Committed, p.pointer)
+	}
 }

@@ -3,6 +3,8 @@ package verify
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"daybook/clickhouse/query"
 )
@@ -28,6 +30,7 @@ type Options struct {
 	Epoch uint16 // that Kafka has now
 	Log   Log
 
+	Only      []string          // names of checks; empty: all
 	Details   int               // differences shown of each check; 20 if zero
 	ShardRows int               // events of one shard; 250,000 if zero
 	Progress  func(what string) // told of every step; nil: nobody
@@ -45,6 +48,9 @@ func (o *Options) withDefaults() {
 	}
 }
 
+// wants says whether a check is to be run.
+func (o *Options) wants(name string) bool { return len(o.Only) == 0 || slices.Contains(o.Only, name) }
+
 // run is one run.
 type run struct {
 	Options
@@ -59,6 +65,11 @@ type run struct {
 // wrong is in the report.
 func Run(ctx context.Context, db query.Querier, o Options) (*Report, error) {
 	o.withDefaults()
+	for _, name := range o.Only {
+		if !slices.Contains(Names(), name) {
+			return nil, fmt.Errorf("no check is called %s; there are %s", name, strings.Join(Names(), ", "))
+		}
+	}
 	r := &run{Options: o, db: db, report: &Report{Places: []Place{}, Notes: []string{}}}
 	for _, step := range []func(context.Context) error{r.readPlaces, r.checkAccounts, r.checkUsers, r.checkDays, r.checkVersions, r.checkPositions} {
 		if err := step(ctx); err != nil {
@@ -74,7 +85,7 @@ func (r *run) checkAccounts(ctx context.Context) error {
 		return err
 	}
 	all := r.scope()
-	for _, c := range []struct{ promise, name string }{{"P1", "ledger"}, {"P1", "blocks"}, {"P5", "accounts"}, {"P4", "progress"}} {
+	for _, c := range aboutAccounts() {
 		if err := r.judge(ctx, c.promise, c.name, all); err != nil {
 			return err
 		}
@@ -91,17 +102,7 @@ func (r *run) checkUsers(ctx context.Context) error {
 	for i, s := range shards {
 		r.Progress(fmt.Sprintf("users, part %d of %d", i+1, len(shards)))
 		scope := r.scope().of(s)
-		for _, c := range []struct{ promise, name string }{
-			{"P2", "events"},
-			{"P4", "stamps"},
-			{"P4", "facts"},
-			{"P4", "users"},
-			{"P3", "sessions"},
-			{"P3", "apart"},
-			{"P4", "ghosts"},
-			{"P4", "daily_users"},
-			{"P5", "contents"},
-		} {
+		for _, c := range aboutUsers() {
 			if err := r.judge(ctx, c.promise, c.name, scope); err != nil {
 				return err
 			}
@@ -116,4 +117,35 @@ func (r *run) checkUsers(ctx context.Context) error {
 // checkDays looks at the rollups over users.
 func (r *run) checkDays(ctx context.Context) error {
 	return r.judge(ctx, "P4", "daily_networks", r.scope())
+}
+
+// named is a check by its file in sql/ and the promise that it is about.
+type named struct{ promise, name string }
+
+func aboutAccounts() []named {
+	return []named{{"P1", "ledger"}, {"P1", "blocks"}, {"P5", "accounts"}, {"P4", "progress"}}
+}
+
+func aboutUsers() []named {
+	return []named{
+		{"P2", "events"},
+		{"P4", "stamps"},
+		{"P4", "facts"},
+		{"P4", "users"},
+		{"P3", "sessions"},
+		{"P3", "apart"},
+		{"P4", "ghosts"},
+		{"P4", "daily_users"},
+		{"P5", "contents"},
+	}
+}
+
+// Names lists every check.
+func Names() []string {
+	all := []string{"gaps", "slices", "daily_networks", "versions", "positions"}
+	for _, c := range slices.Concat(aboutAccounts(), aboutUsers()) {
+		all = append(all, c.name)
+	}
+	slices.Sort(all)
+	return all
 }

@@ -23,6 +23,9 @@ type zoneTable struct {
 // checkSlices runs the check of slices with the offsets of the zones that the
 // scope's sessions have, a bounded number of them at a time.
 func (r *run) checkSlices(ctx context.Context, s *scope) error {
+	if !r.wants("slices") {
+		return nil
+	}
 	var tables []*zoneTable
 	st := query.Statement{Text: "SELECT toString(zone), toInt64(min(toUnixTimestamp(started_at))), toInt64(max(toUnixTimestamp(ended_at)))\n" +
 		"FROM sessions_versions FINAL WHERE " + s.users + " GROUP BY zone ORDER BY zone"}

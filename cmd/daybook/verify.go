@@ -22,6 +22,8 @@ type verifyCmd struct {
 	Deep           bool    `help:"Read the log, derive the tables from it, and compare them cell by cell."`
 	TopicPartition []int32 `help:"With --deep: only these partitions of daybook.events." placeholder:"N"`
 
+	Check []string `help:"Only these checks, by name." placeholder:"NAME"`
+
 	Details int  `help:"Differences to show of each check." default:"20"`
 	JSON    bool `name:"json" help:"Print one JSON object."`
 }
@@ -91,7 +93,7 @@ func (c *verifyCmd) verify(ctx context.Context, a *app) (*verify.Report, error) 
 	}
 	defer client.Close()
 	step := newStep(a.std.err)
-	report, err := verifyTables(ctx, store, client, verify.Options{Details: c.Details, Progress: step.show})
+	report, err := verifyTables(ctx, store, client, verify.Options{Only: c.Check, Details: c.Details, Progress: step.show})
 	step.end()
 	if err != nil || !c.Deep {
 		return report, err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 
 	"daybook/schemas"
 )
@@ -135,7 +136,7 @@ func frozen(view string) []string {
 }
 
 func (v *verified) at(who string) string {
-	return fmt.Sprint(schemas.Partition([]byte(who), int(v.partitions)))
+	return strconv.Itoa(int(schemas.Partition([]byte(who), int(v.partitions))))
 }
 
 func bugsAgainstLog(v *verified) []bug {

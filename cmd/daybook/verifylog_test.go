@@ -68,9 +68,9 @@ func (v *verified) open(t *testing.T, database string) *clickhouse.Store {
 }
 
 // verify runs the checks on a database, and with deep also those against the log.
-func (v *verified) verify(t *testing.T, store *clickhouse.Store, withLog bool) *verify.Report {
+func (v *verified) verify(t *testing.T, store *clickhouse.Store, withLog bool, only ...string) *verify.Report {
 	t.Helper()
-	report, err := verifyTables(t.Context(), store, v.client, verify.Options{})
+	report, err := verifyTables(t.Context(), store, v.client, verify.Options{Only: only})
 	if err == nil && withLog {
 		err = v.deep(t, store, v.client, report)
 	}
