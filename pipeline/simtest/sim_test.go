@@ -61,8 +61,9 @@ func TestSimulator(t *testing.T) {
 		t.Logf("%v\n%v\n%s", tr, p, strings.Join(out.trace, "\n"))
 	}
 	if bad != nil {
+		t.Logf("%v fails, shrinking: %s", bad.pair, bad.failure)
 		tr, p, out := shrink(t, newTraffic(bad.pair.seed), newPlan(bad.pair.plan), none)
-		t.Fatalf("%v fails:\n%s\nshrunk to\n%v%v\n%s\n%s", bad.pair, bad.failure, tr, p, out.failure, strings.Join(out.trace, "\n"))
+		t.Fatalf("%v fails; shrunk to\n%v%v\n%s\n%s", bad.pair, tr, p, out.failure, strings.Join(out.trace, "\n"))
 	}
 }
 
