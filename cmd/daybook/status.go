@@ -203,7 +203,7 @@ WHERE p.topic = {topic:String} AND p.` + newestEpoch + ` GROUP BY p.network_id O
 		if err := rows.Scan(&one.Network, &one.Watermark, &horizonMs); err != nil {
 			return errors.Join(err, rows.Close())
 		}
-		if horizonMs > minInstantMs && horizonMs < maxInstantMs {
+		if horizonMs != 0 && horizonMs > minInstantMs && horizonMs < maxInstantMs { // 0: no worker has reported one yet
 			horizon := time.UnixMilli(horizonMs).UTC()
 			one.Horizon = &horizon
 		}
