@@ -105,7 +105,7 @@ func newPlan(seed uint64) *Plan {
 	}
 	for range 1 + r.IntN(4) {
 		p.Batches = append(p.Batches, []int{1, 2, 3, 5, 8, 20, 1000}[r.IntN(7)])
-		p.Lateness = append(p.Lateness, pick(time.Millisecond, time.Minute, 30*time.Minute, 2*time.Hour, 2*time.Hour, 30*time.Hour, -time.Hour, -100_000*time.Hour))
+		p.Lateness = append(p.Lateness, pick(time.Millisecond, time.Minute, 30*time.Minute, 2*time.Hour, 2*time.Hour, 30*time.Hour, -20*time.Minute, -time.Hour, -100_000*time.Hour))
 	}
 	for range []int{0, 1, 3, 5, 8, 12}[r.IntN(6)] {
 		p.Faults = append(p.Faults, newFault(r))

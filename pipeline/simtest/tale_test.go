@@ -109,7 +109,7 @@ func calmPlan() *Plan {
 
 // plans are those that a tale is told under: every cut into batches, before and
 // after a crash at each step, with everything in memory, little, and nothing.
-func (s *tale) plans() (all []*Plan) {
+func (s *tale) plans(latenesses ...time.Duration) (all []*Plan) {
 	faults := [][]Fault{nil}
 	for _, point := range []string{pipeline.PointApplied, pipeline.PointWritten, pipeline.PointCheckpointWritten, pipeline.PointCommitted} {
 		for n := 1; n <= 3; n++ {
@@ -117,7 +117,7 @@ func (s *tale) plans() (all []*Plan) {
 		}
 	}
 	faults = append(faults, []Fault{{pointWrite, 1, doTorn, 0}}, []Fault{{pointWrite, 2, doTorn, 0}, {pipeline.PointWriting, 2, doCrash, time.Second}})
-	for _, lateness := range []time.Duration{2 * time.Hour, time.Millisecond, -time.Hour} {
+	for _, lateness := range latenesses {
 		for first := 1; first <= len(s.items); first++ {
 			for i, f := range faults {
 				p := calmPlan()

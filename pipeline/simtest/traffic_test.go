@@ -230,6 +230,9 @@ func newTraffic(seed uint64) *Traffic {
 	c := &g.chances
 	c.repeat, c.mark, c.control = []int{3, 15, 40}[r.IntN(3)], []int{0, 10, 30}[r.IntN(3)], []int{0, 0, 6, 20}[r.IntN(4)]
 	c.odd, c.late = []int{0, 5, 20}[r.IntN(3)], []int{0, 5, 25, 60}[r.IntN(4)]
+	if g.style == 4 { // one device, late events whose windows end within its sessions
+		g.users, g.devices, g.networks, c.mark, c.late = 1, g.devices[:1], g.networks[:1], 30, 40
+	}
 	if g.style == 5 { // one always-on device
 		g.users, g.devices, g.networks = 1, g.devices[:1], g.networks[:1]
 	}
@@ -288,7 +291,7 @@ func (g *generator) send(e Event) {
 // step draws how much later the next record is received.
 func (g *generator) step() int64 {
 	steps := []int64{0, 0, 1, second, 20 * second, minute, 10 * minute, 29 * minute, 30 * minute, 31 * minute, hour}
-	if g.style == 5 {
+	if g.style >= 4 {
 		return steps[3+g.r.IntN(7)]
 	}
 	if g.r.IntN(30) == 0 {
@@ -327,6 +330,9 @@ func (g *generator) event() Event {
 		e.ReceivedMs = g.clock - g.edge()
 	}
 	switch {
+	case g.style == 4 && len(g.events) > 0 && r.IntN(5) == 0:
+		far := []int64{0, 1, 5 * minute, 10 * minute, 29 * minute, 31 * minute}[r.IntN(6)] * []int64{1, -1}[r.IntN(2)]
+		e.TimeMs = g.events[r.IntN(len(g.events))].TimeMs - 52*hour + far
 	case r.IntN(100) < g.chances.late:
 		e.TimeMs = g.clock - int64(r.Uint64N(uint64(g.back)))
 		if r.IntN(2) == 0 {
