@@ -77,7 +77,7 @@ func (r *rig) pointsTo(p source.Pointer) (at *restored, refused float64) {
 
 // A damaged checkpoint is refused or read, never half: the one before it serves,
 // and if there is none the partition starts cold.
-func TestCheckpoint_RefusedOrReadNeverHalf(t *testing.T) {
+func TestWorker_RefusesOrReadsACheckpointNeverHalf(t *testing.T) {
 	r := worked(t, 100)
 	before, err := r.client.Checkpoints(r.ctx, 0)
 	if err != nil || len(before) != keptCheckpoints {

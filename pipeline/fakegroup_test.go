@@ -18,6 +18,8 @@ type fakeGroup struct {
 	log  *fakeLog
 	view Log             // what its member reads; log if nil
 	ctx  context.Context //nolint:containedctx // the test's own
+
+	mu   sync.Mutex
 	next int32
 	one  *fakeGeneration
 }
@@ -35,15 +37,24 @@ func (g *fakeGroup) Next(ctx context.Context) (Generation, error) {
 	if g.ctx.Err() != nil || ctx.Err() != nil {
 		return nil, source.ErrClosed
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	g.next++
 	g.one = &fakeGeneration{fakeLog: g.log, id: g.next}
 	g.one.ctx, g.one.end = context.WithCancel(g.ctx)
 	return g.one, nil
 }
 
+func (g *fakeGroup) current() *fakeGeneration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.one
+}
+
 func (g *fakeGroup) Close() error {
-	g.one.end()
-	g.one.all.Wait()
+	one := g.current()
+	one.end()
+	one.all.Wait()
 	return nil
 }
 
