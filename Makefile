@@ -29,6 +29,8 @@ DATA          ?= .daybook
 TESTFLAGS     ?=
 BENCHTIME     ?= 1s
 MINUTES       ?= 60
+KILLS         ?= 25
+POINTS        ?=
 KAFKA         ?= 0
 SEED          ?= 0
 RATE          ?= 1500
@@ -151,6 +153,12 @@ arrows: $(LINT) ## prove that the import rules fire
 .PHONY: vuln
 vuln: need-go ## look for known vulnerabilities, if their database can be reached
 	@.ci/vuln $(VULN) $(VULN_VERSION)
+
+# make test does each step once by SIGKILL, and 5 random SIGKILLs.
+.PHONY: kills
+kills: need-go engine ## random SIGKILLs, KILLS=25; POINTS=all: every step, killed, paused and failed, three times each
+	@DAYBOOK_REQUIRE_ENGINE=1 $(GO) test ./cmd/daybook/e2e -run '^(TestKills$(if $(POINTS),|TestPoints))' -count=1 -v -timeout 60m \
+	  -kills $(KILLS) $(if $(POINTS),-points.all)
 
 # What the last run left stays in .soak/: report, the parts' logs, all their
 # data. A failed one can be looked at.

@@ -160,8 +160,7 @@ func (r *pointsRig) rebalance(ctx context.Context) {
 	heir := r.site.workers[1]
 	for ctx.Err() == nil {
 		wait(ctx, time.Second)
-		if err := errors.Join(heir.start(), r.ownsSome(ctx, heir), //nolint:contextcheck // the query is short
-			heir.end(syscall.SIGTERM)); err != nil && ctx.Err() == nil {
+		if err := errors.Join(heir.start(), r.ownsSome(ctx, heir), heir.end(syscall.SIGTERM)); err != nil && ctx.Err() == nil {
 			r.t.Error(err)
 			return
 		}
@@ -169,7 +168,7 @@ func (r *pointsRig) rebalance(ctx context.Context) {
 }
 
 func (r *pointsRig) ownsSome(ctx context.Context, w *part) error {
-	for ctx.Err() == nil && r.owned(w) == 0 {
+	for ctx.Err() == nil && r.owned(ctx, w) == 0 {
 		wait(ctx, 20*time.Millisecond)
 	}
 	return ctx.Err()
@@ -185,9 +184,9 @@ func (r *pointsRig) pauseAt(l life) {
 	r.t.Helper()
 	zombie, heir := r.strike(l), r.site.workers[1]
 	r.must(heir.start())
-	r.await("the heir to own every partition", func() bool { return r.owned(heir) == r.site.cfg.partitions })
+	r.await("the heir to own every partition", func() bool { return r.owned(r.t.Context(), heir) == r.site.cfg.partitions })
 	zombie.signal(syscall.SIGCONT)
-	r.await("the zombie to be a worker again, or gone", func() bool { return zombie.pid() == 0 || r.owned(zombie) > 0 })
+	r.await("the zombie to be a worker again, or gone", func() bool { return zombie.pid() == 0 || r.owned(r.t.Context(), zombie) > 0 })
 	r.must(heir.end(syscall.SIGTERM))
 }
 
@@ -195,15 +194,15 @@ func (r *pointsRig) pauseAt(l life) {
 func (r *pointsRig) failAt(l life) {
 	r.t.Helper()
 	w := r.strike(l)
-	r.await("the worker to own every partition again", func() bool { return w.pid() == 0 || r.owned(w) == r.site.cfg.partitions })
+	r.await("the worker to own every partition again", func() bool { return w.pid() == 0 || r.owned(r.t.Context(), w) == r.site.cfg.partitions })
 	if w.pid() == 0 {
 		r.t.Errorf("%s ended the worker:\n%s", l, w.tail())
 	}
 }
 
 // owned counts the partitions that a worker has reported as its own.
-func (r *pointsRig) owned(w *part) int {
-	n, err := r.site.number(r.t.Context(), "SELECT toInt64(count()) FROM partitions WHERE owned AND worker LIKE '%/"+strconv.Itoa(w.pid())+"'")
+func (r *pointsRig) owned(ctx context.Context, w *part) int {
+	n, err := r.site.number(ctx, "SELECT toInt64(count()) FROM partitions WHERE owned AND worker LIKE '%/"+strconv.Itoa(w.pid())+"'")
 	if err != nil {
 		return 0 // the engine is down
 	}

@@ -71,10 +71,14 @@ func (t *tally) clean() bool { return t.lost == 0 && t.twice == 0 && t.different
 // verifyFound is the last line of a verify that found something.
 var verifyFound = regexp.MustCompile(`verify: (\d+) differences`)
 
+// verifyLimit bounds a verify: the deep one of a long soak replays millions of
+// records.
+const verifyLimit = 45 * time.Minute
+
 // check counts what the producer was acknowledged against the tables, without
 // any code of the product, and asks the product's own verify.
 func (s *site) check(t *traffic, deep bool) (*tally, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*startLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), verifyLimit)
 	defer cancel()
 	found := new(tally)
 	if err := s.countIDs(ctx, t, found); err != nil {
@@ -87,7 +91,7 @@ func (s *site) check(t *traffic, deep bool) (*tally, error) {
 	if deep && *soakDeep {
 		args = append(args, "--deep")
 	}
-	out, err := s.run(10*time.Minute, args...)
+	out, err := s.run(verifyLimit, args...)
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
