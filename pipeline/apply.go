@@ -70,6 +70,11 @@ func (s *state) pass(to int64) {
 func (s *state) record(r *record, read readBack) error {
 	l := s.block(r.offset)
 	l.Next = r.offset + 1
+	if r.repair != nil {
+		l.Skipped[source.SkipControl]++
+		s.counts.skipped[source.SkipControl]++
+		return s.repair(r.repair, r.offset)
+	}
 	if r.control != nil || r.aside != nil {
 		l.Skipped[source.SkipControl]++
 		s.counts.skipped[source.SkipControl]++

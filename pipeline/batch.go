@@ -38,6 +38,7 @@ type record struct {
 	reject     schemas.Reject    // Reason is Accepted if nothing is wrong so far
 	control    *schemas.Control  // of a control record
 	aside      *schemas.SetAside // of a control record that sets another record aside
+	repair     *schemas.Repair   // of a control record that has true rows written again
 	timeMs     int64             // event time, clamped
 	receivedMs int64             // received time
 	device     []byte            // of the session key
@@ -104,7 +105,7 @@ func (d *decoder) add(b *batch, c *source.Chunk, limit int) bool {
 		d.decode(r, out)
 		d.poison.done()
 		b.bytes += size(r)
-		b.full = out.control != nil || d.poison.suspects(r.Offset)
+		b.full = out.control != nil || out.repair != nil || d.poison.suspects(r.Offset)
 		if out.aside != nil {
 			b.asides = append(b.asides, *out.aside)
 		}
@@ -206,11 +207,30 @@ func (d *decoder) control(r *source.Record, out *record) bool {
 		out.aside = &a
 		return true
 	}
+	if schemas.IsRepair(r.Value) {
+		x, err := schemas.DecodeRepair(r.Value)
+		if err != nil || !d.owns(&x) {
+			return false
+		}
+		out.repair = &x
+		return true
+	}
 	c, err := schemas.DecodeControl(r.Value)
 	if err != nil {
 		return false
 	}
 	out.control = &c
+	return true
+}
+
+// owns says whether the events of all users of a repair belong on this partition.
+func (d *decoder) owns(r *schemas.Repair) bool {
+	for _, u := range r.Users {
+		d.scratch = schemas.AppendKey(d.scratch[:0], []byte(r.Network), []byte(u))
+		if schemas.Partition(d.scratch, int(d.partitions)) != d.partition {
+			return false
+		}
+	}
 	return true
 }
 

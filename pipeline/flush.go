@@ -23,7 +23,8 @@ func (s *state) takeFlush(topic string, now int64, force bool) *schemas.Flush {
 		Events: s.rows, Rejects: s.rejects, Settings: s.settings, UserFacts: s.facts,
 		Sessions: s.sessionRows, Slices: s.sliceRows,
 	}
-	s.sessionRows, s.sliceRows = nil, nil
+	f.Sessions, f.Slices = append(f.Sessions, s.strays...), append(f.Slices, s.straySlices...)
+	s.sessionRows, s.sliceRows, s.strays, s.straySlices = nil, nil, nil, nil
 	for _, n := range s.networks {
 		n.wanted = max(n.wanted, n.horizon)
 		if n.greatest > never {

@@ -15,6 +15,8 @@ type Store interface {
 	Write(ctx context.Context, f *schemas.Flush) error
 	// StoredEvents yields the accepted events in the windows below an offset.
 	StoredEvents(ctx context.Context, q schemas.EventsQuery, yield func(*schemas.StoredEvent) error) error
+	// StoredRows yields what the tables show of sessions and slices, for a repair.
+	StoredRows(ctx context.Context, q schemas.RowsQuery, yield func(*schemas.StoredRow) error) error
 	// ColdState tells what is stored of a partition below an offset.
 	ColdState(ctx context.Context, epoch uint16, partition int32, below int64) (*schemas.ColdState, error)
 	// GapEnd gives the end of the recorded gap that an offset lies in; 0 if none.

@@ -350,6 +350,7 @@ func (w *world) advance(x *incarnation, n, stop int, rnd uint32, current, force 
 	w.capture(x, int(rnd>>4)%3)
 	if x.step == 0 {
 		b := w.batch(x.s.pos, n)
+		x.s.storedRows = w.store.rows
 		if err := x.s.apply(b, w.store.read(x.s.pos)); err != nil {
 			w.t.Fatal(err)
 		}
@@ -415,7 +416,7 @@ func (w *world) batch(pos int64, n int) *batch {
 	b := &batch{from: pos, next: pos}
 	for len(b.records) < n && b.next < int64(len(w.log)) && !b.full {
 		b.records = append(b.records, w.log[b.next])
-		b.full = w.log[b.next].control != nil
+		b.full = w.log[b.next].control != nil || w.log[b.next].repair != nil
 		b.next++
 	}
 	return b

@@ -81,7 +81,11 @@ func (g *logMaker) controlRecord() {
 	r := g.r
 	net := fmt.Sprintf("n%d", r.Intn((g.users+1)/2))
 	at := g.clock - 3 + int64(r.Intn(8))
-	switch r.Intn(7) {
+	switch r.Intn(8) {
+	case 7: // a repair: it must change nothing
+		from := g.clock - int64(r.Intn(30))
+		x := &schemas.Repair{Network: net, Users: []string{fmt.Sprintf("u%d", r.Intn(g.users))}, FromMs: from, ToMs: from + int64(r.Intn(20))}
+		g.log = append(g.log, record{offset: int64(len(g.log)), repair: x})
 	case 0:
 		g.set(net, func(c *schemas.Control) { c.GapMs = 1 + int32(r.Intn(modelMaxGap)) })
 	case 1: // disable
@@ -208,6 +212,10 @@ func (g *logMaker) append(e record) {
 func logText(log []record) string {
 	var b strings.Builder
 	for _, r := range log {
+		if r.repair != nil {
+			fmt.Fprintf(&b, "%3d repair %+v\n", r.offset, *r.repair)
+			continue
+		}
 		if r.control != nil {
 			fmt.Fprintf(&b, "%3d control %+v\n", r.offset, *r.control)
 			continue

@@ -260,6 +260,9 @@ func (p *partition) newBatch() {
 func (p *partition) turn(ctx context.Context) error {
 	n, read, begin := len(p.batch.records), int64(p.batch.bytes), p.cfg.Now()
 	if p.batch.next > p.state.pos {
+		p.state.storedRows = func(q schemas.RowsQuery, yield func(*schemas.StoredRow) error) error {
+			return p.retry(ctx, "read stored rows", func() error { return p.store.StoredRows(ctx, q, yield) })
+		}
 		err := p.state.apply(&p.batch, func(ws []schemas.EventsWindow, yield func(*schemas.StoredEvent) error) error {
 			return p.retry(ctx, "read stored events", func() error {
 				return p.store.StoredEvents(ctx, schemas.EventsQuery{Epoch: p.cfg.Epoch, Partition: p.id, BelowOffset: p.batch.from, Windows: ws}, yield)

@@ -36,7 +36,10 @@ func (s *state) ahead(n *network, ms int64) sessionize.Window {
 // remembers enough are left out.
 func (s *state) reenterLate(b *batch, read readBack) error {
 	for i := range b.records {
-		if r := &b.records[i]; r.control == nil && r.reject.Reason == schemas.Accepted {
+		switch r := &b.records[i]; {
+		case r.repair != nil:
+			s.examineRepair(r.repair)
+		case r.control == nil && r.aside == nil && r.reject.Reason == schemas.Accepted:
 			s.examine(r)
 		}
 	}

@@ -36,8 +36,8 @@ func (d *decoder) plain(in *reference.Record, rules *Rules) reference.Decoded {
 
 // plain gives what was decoded as values of their own.
 func (r *record) plain(rules *Rules) reference.Decoded {
-	if r.control != nil || r.aside != nil {
-		return reference.Decoded{Control: r.control, SetAside: r.aside}
+	if r.control != nil || r.aside != nil || r.repair != nil {
+		return reference.Decoded{Control: r.control, SetAside: r.aside, Repair: r.repair}
 	}
 	e := &r.event
 	out := reference.Decoded{Event: reference.Event{

@@ -55,6 +55,10 @@ type state struct {
 	parts         []enrich.Slice       // scratch of live
 	runs          [][2]int64           // of the slices of the flush in hand
 
+	storedRows  storedRows           // for repairs; nil: none are withdrawn
+	strays      []schemas.SessionRow // tombstones of rows that no event supports
+	straySlices []schemas.SliceRow
+
 	sessionRows []schemas.SessionRow // memory for the next flush
 	sliceRows   []schemas.SliceRow
 }

@@ -72,6 +72,10 @@ func (m *memory) ColdState(_ context.Context, _ uint16, partition int32, below i
 	return m.of(partition).cold(below), nil
 }
 
+func (m *memory) StoredRows(_ context.Context, _ schemas.RowsQuery, _ func(*schemas.StoredRow) error) error {
+	return nil // the random histories repair (modelRows)
+}
+
 // GapEnd knows the gap that a test recorded.
 func (m *memory) GapEnd(_ context.Context, _ uint16, _ int32, offset int64) (int64, error) {
 	m.mu.Lock()

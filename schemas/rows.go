@@ -246,3 +246,21 @@ type HistoryStatus struct {
 	ReadBack  int64   // stored events read back
 	WorkingOn int64   // event time of the last late event, ms; 0 if none came lately
 }
+
+// RowsQuery asks for the sessions and slices that the tables show of users.
+type RowsQuery struct {
+	Version      uint64 // of the rows, at most
+	Network      string
+	Users        []string
+	FromMs, ToMs int64 // both inclusive; rows that touch it
+}
+
+// StoredRow names a session or a slice that the tables show.
+type StoredRow struct {
+	User    string
+	Device  string
+	ID      [16]byte // of the session
+	StartMs int64    // of the session
+	Slice   bool
+	Date    int32 // of a slice
+}

@@ -67,6 +67,7 @@ type cli struct {
 	Broker   brokerCmd   `cmd:"" help:"Run the embedded Kafka as its own process."`
 	Migrate  migrateCmd  `cmd:"" help:"Bring the tables and topics up to date."`
 	Skip     skipCmd     `cmd:"" help:"Give up records that the log has lost, so that a halted partition goes on."`
+	Repair   repairCmd   `cmd:"" help:"Compute sessions of a span again from the stored events."`
 	Config   configCmd   `cmd:"" help:"Print the configuration in force and where each value came from."`
 	Version  versionCmd  `cmd:"" help:"Print the version of everything embedded."`
 	Engine   engineCmd   `cmd:"" hidden:"" help:"The embedded ClickHouse (a child process of dev)."`

@@ -25,6 +25,7 @@ type Record struct {
 type Decoded struct {
 	Control  *schemas.Control  // of a control record that is a setting
 	SetAside *schemas.SetAside // of a control record that sets another record aside
+	Repair   *schemas.Repair   // of a control record that has true rows written again: it changes none
 	Reject   Reject            // Reason is "" if nothing is wrong so far
 	Event    Event
 	FactZone string // of a fact about the user: a valid zone, or ""

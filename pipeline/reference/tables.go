@@ -17,7 +17,7 @@ func Tables(log []Record, r Rules) *Result {
 			continue
 		}
 		d := t.decode(&log[i])
-		if d.Control != nil || d.SetAside != nil {
+		if d.Control != nil || d.SetAside != nil || d.Repair != nil {
 			l.Skipped["control"]++
 			t.set(log[i].Offset, d.Control)
 			continue

@@ -253,6 +253,11 @@ func (s simStore) ColdState(ctx context.Context, _ uint16, partition int32, belo
 	return c, nil
 }
 
+// StoredRows implements pipeline.Store: no traffic here asks for a repair.
+func (s simStore) StoredRows(context.Context, schemas.RowsQuery, func(*schemas.StoredRow) error) error {
+	return errStorage
+}
+
 // GapEnd implements pipeline.Store: nothing is given up here.
 func (s simStore) GapEnd(ctx context.Context, _ uint16, partition int32, _ int64) (int64, error) {
 	if err := s.inc.actor(partition, roleMain).nap(ctx, time.Millisecond, 10*time.Millisecond); err != nil {
