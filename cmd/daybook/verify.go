@@ -41,14 +41,15 @@ began are counted as in flight and not judged. With workers stopped in order not
 
 With --deep each partition's log is read from its start, a naive reference derives from it what the
 tables must hold (events, sessions, slices, rejects with their bytes, ledger, settings, facts, users,
-watermarks, daily rollups), and every cell is compared. One partition is in memory at a time: some
-kilobyte a record. What retention took from the log is taken from the tables as given, and said.
+watermarks, daily rollups), and every cell is compared. One partition is in memory at a time: about
+2.6 KB a record. What retention took from the log is taken from the tables as given, and said.
 It needs the installation's key, as a worker does.
 
 Exit status: 0 nothing is wrong, 1 there are differences, 2 it could not be told.
 
 Example:
   daybook verify
+  daybook verify --check sessions --check ledger
   daybook verify --deep
   daybook verify --json | jq '.checks[] | select(.wrong > 0)'`
 }
