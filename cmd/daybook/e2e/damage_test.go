@@ -74,11 +74,12 @@ func (c *chaos) committed(ctx context.Context, partition int32) (p source.Pointe
 }
 
 // point commits a pointer from outside, when the killed workers' sessions have
-// ended.
+// ended. An answer that was lost, by a connection that an earlier fault left
+// behind, is asked for again: nobody else commits now.
 func (c *chaos) point(ctx context.Context, partition int32, p source.Pointer) error {
 	for {
 		err := c.site.client.ResetCommitted(ctx, partition, p.Next, p.String())
-		if !errors.Is(err, source.ErrFenced) || ctx.Err() != nil {
+		if !errors.Is(err, source.ErrFenced) && !errors.Is(err, source.ErrTransient) || ctx.Err() != nil {
 			return err
 		}
 		wait(ctx, 100*time.Millisecond)
