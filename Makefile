@@ -185,7 +185,7 @@ fresh: ## time make run and make test in a new clone with empty caches
 .PHONY: deskdrop
 deskdrop: need-go engine ## check the four Deskdrop numbers; DATA=…/users_interactions.csv.zip
 	@test -f "$(DATA)" || { echo "give the file: make deskdrop DATA=…/users_interactions.csv.zip (it is not part of the project)"; exit 2; }
-	@DESKDROP="$$(realpath $(DATA))" $(GO) test ./cmd/daybook/e2e -tags deskdrop -run '^TestDeskdrop$$' -count=1 -v -timeout 20m
+	@DESKDROP="$$(realpath $(DATA))" $(GO) test ./cmd/daybook/e2e -tags deskdrop -run '^TestDeskdrop' -count=1 -v -timeout 20m
 
 .PHONY: clean
 clean: ## remove what was built, the engine and the tools; not your data
