@@ -269,7 +269,7 @@ func (m *member) Close() error {
 		gen.cancel()
 		gen.running.Wait()
 	}
-	if err := m.inc.actor(0, roleNotice).nap(context.Background(), time.Millisecond, 20*time.Millisecond); err != nil {
+	if err := m.inc.actor(0, roleClose).nap(context.Background(), time.Millisecond, 20*time.Millisecond); err != nil {
 		return nil // it died: the session will expire
 	}
 	c.w.mu.Lock()

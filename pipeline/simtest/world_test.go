@@ -57,7 +57,8 @@ const (
 	roleEvict      = 22
 	roleWake       = 23
 	roleLate       = 24
-	rolesAll       = 25
+	roleClose      = 25
+	rolesAll       = 26
 )
 
 // actor is a goroutine of a worker that calls the world. It wakes only at
