@@ -17,7 +17,7 @@ func TestPace_FitsTheBatchToTheTurn(t *testing.T) {
 		{100, 10 * time.Millisecond, 8192},       // not full: says nothing
 		{8192, 500 * time.Millisecond, 10_241},   // room: a quarter more
 		{2000, time.Minute, leastBatch},          // storage was down
-		{1000, 10 * time.Millisecond, 1251},
+		{5000, 10 * time.Millisecond, 6251},
 	} {
 		if c.after(step.n, step.took); c.limit != step.want {
 			t.Errorf("after %d records in %s: %d, want %d", step.n, step.took, c.limit, step.want)
