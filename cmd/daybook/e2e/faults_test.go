@@ -206,14 +206,14 @@ func (c *chaos) failWorker(rng *rand.Rand) error {
 	if struck {
 		c.count("  at " + point + ": " + action)
 	}
-	if action == "pause" {
+	if action == "pause" && struck {
 		last(c.site.cfg.session + between(rng, 0, c.site.cfg.session))
 		w.signal(syscall.SIGCONT)
 		if point != "released" {
 			return nil // it goes on as a worker that was away
 		}
 	}
-	// An armed worker would strike again as another process does not.
+	// One that is still armed would strike when nobody looks.
 	return errors.Join(w.end(syscall.SIGKILL), w.start())
 }
 

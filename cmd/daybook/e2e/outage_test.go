@@ -19,9 +19,9 @@ import (
 var outageFor = flag.Duration("outage", 15*time.Second, "how long ClickHouse is down in the outage test")
 
 // oneWorker starts a site with one worker under traffic.
-func oneWorker(t *testing.T, perSecond int) (r *pointsRig, stop func()) {
+func oneWorker(t *testing.T, perSecond int, session time.Duration) (r *pointsRig, stop func()) {
 	t.Helper()
-	r, stop = startRig(t, siteConfig{workers: 1, partitions: 4, session: 2 * time.Second, checkpoint: 300 * time.Millisecond}, perSecond)
+	r, stop = startRig(t, siteConfig{workers: 1, partitions: 4, session: session, checkpoint: 300 * time.Millisecond}, perSecond)
 	r.must(r.site.workers[0].start())
 	r.awaitProgress()
 	return r, stop
@@ -60,7 +60,8 @@ func (r *pointsRig) lose(p *faultproxy.Proxy, what string, match func([]byte) bo
 // The request is delivered and obeyed, and the answer is lost: the worker
 // repeats what was done.
 func TestProxy_LosesAnswersOfWhatWasDone(t *testing.T) {
-	r, stop := oneWorker(t, 500)
+	t.Parallel()
+	r, stop := oneWorker(t, 500, 2*time.Second)
 	for _, table := range []string{"events", "sessions", "session_days", "rejects", "progress", "ledger"} {
 		r.lose(r.site.chProxy, "an insert into "+table, faultproxy.Contains(table+"_versions"), 2)
 	}
@@ -90,7 +91,8 @@ func TestProxy_LosesAnswersOfWhatWasDone(t *testing.T) {
 // Nothing passes for longer than the session lasts: the broker gives the
 // partitions away, and the worker finds out when the hole closes.
 func TestProxy_BlackHoleLongerThanTheSession(t *testing.T) {
-	r, stop := oneWorker(t, 500)
+	t.Parallel()
+	r, stop := oneWorker(t, 500, 2*time.Second)
 	for _, p := range []*faultproxy.Proxy{r.site.kafkaProxy, r.site.chProxy} {
 		r.must(p.Set(faultproxy.Weather{BlackHole: true}))
 		wait(t.Context(), 3*r.site.cfg.session)
@@ -107,7 +109,8 @@ func TestProxy_BlackHoleLongerThanTheSession(t *testing.T) {
 // ClickHouse is down while Kafka goes on: the worker holds what it has, takes
 // no more, and remains a member.
 func TestProxy_ClickHouseDownKeepsMemoryAndMembership(t *testing.T) {
-	r, stop := oneWorker(t, 3000)
+	t.Parallel()
+	r, stop := oneWorker(t, 3000, 6*time.Second)
 	w := r.site.workers[0]
 	generations, memory := generationsOf(t, w), residentOf(t, w)
 	r.must(r.site.engine.end(syscall.SIGKILL))
@@ -152,6 +155,7 @@ func residentOf(t *testing.T, w *part) int64 {
 // The API between a client and a ClickHouse that comes and goes: an answer is
 // whole, or it is an error that can be told from one.
 func TestProxy_APIAnswersWholeOrNot(t *testing.T) {
+	t.Parallel()
 	s := startSite(t, siteConfig{partitions: 1, session: 2 * time.Second, checkpoint: time.Second})
 	addr, err := stablePort()
 	if err != nil {

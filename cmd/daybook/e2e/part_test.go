@@ -143,6 +143,7 @@ func (p *part) end(s syscall.Signal) error {
 		return nil
 	}
 	p.signal(s)
+	p.signal(syscall.SIGCONT) // a stopped process takes no other signal
 	select {
 	case <-gone:
 		return nil

@@ -114,6 +114,7 @@ func (r *pointsRig) must(err error) {
 // Whatever step of the protocol a worker dies in, wakes up in after its
 // partitions went to another, or sees fail: the tables are those of the log.
 func TestPoints_LeaveTheTablesOfTheLog(t *testing.T) {
+	t.Parallel()
 	r, stop := startRig(t, siteConfig{workers: 2, partitions: 2, session: 2 * time.Second, checkpoint: 200 * time.Millisecond}, 400)
 	rng := rand.New(rand.NewPCG(r.traffic.seed, 3))
 	all := lives(rng)
@@ -223,6 +224,7 @@ func (r *pointsRig) await(what string, holds func() bool) {
 
 // Workers, engine and broker die at random instants, as processes do.
 func TestKills_AtRandom(t *testing.T) {
+	t.Parallel()
 	r, stop := startRig(t, siteConfig{workers: 2, partitions: 4, session: 2 * time.Second, checkpoint: time.Second}, 1000)
 	rng := rand.New(rand.NewPCG(r.traffic.seed, 4))
 	for _, w := range r.site.workers {

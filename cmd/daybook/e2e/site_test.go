@@ -195,6 +195,18 @@ func (s *site) parts() []*part {
 	return all
 }
 
+// up starts every part that a fault which went wrong has left down.
+func (s *site) up() error {
+	var errs []error
+	for _, p := range s.parts() {
+		p.signal(syscall.SIGCONT)
+		if p.pid() == 0 {
+			errs = append(errs, p.start())
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // close kills what runs.
 func (s *site) close() {
 	for _, p := range s.parts() {

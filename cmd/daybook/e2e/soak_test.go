@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -49,7 +50,7 @@ func TestSoak(t *testing.T) {
 		t.Skip("it runs for as long as it is told: make soak MINUTES=60")
 	}
 	s := startSoak(t, siteConfig{workers: 3, partitions: 6, nodes: *soakKafka, session: 4 * time.Second, checkpoint: 2 * time.Second})
-	err := s.loop(*soakFor)
+	err := errors.Join(s.loop(*soakFor), s.failed())
 	if werr := s.report(); err == nil {
 		err = werr
 	}
@@ -103,9 +104,6 @@ func (s *soak) loop(length time.Duration) error {
 			until = end // no round of a few seconds at the end
 		}
 		s.round(round, until)
-		if err := s.failed(); err != nil {
-			return err
-		}
 		if err := s.verify(!until.Before(end)); err != nil {
 			return err
 		}
@@ -173,12 +171,8 @@ func (s *soak) progress(ctx context.Context) {
 
 // verify lets everything be read and compares.
 func (s *soak) verify(deep bool) error {
-	for _, w := range s.site.workers {
-		if w.pid() == 0 {
-			if err := w.start(); err != nil {
-				return err
-			}
-		}
+	if err := s.site.up(); err != nil {
+		return err
 	}
 	begin := time.Now()
 	if err := s.site.settle(startLimit); err != nil {
