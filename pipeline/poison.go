@@ -171,6 +171,7 @@ func (p *partition) guarded(do func() error) (err error) {
 				e.span.limit /= 2
 			}
 			err = e
+			p.unwritten = true // applied in part: this state is nobody's any more
 		}
 	}()
 	return do()

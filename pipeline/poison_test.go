@@ -361,3 +361,22 @@ func TestPoison_WhatIsStoredIsNotSetAside(t *testing.T) {
 		}
 	})
 }
+
+// A state whose batch was applied in part is not kept for a warm resume, also
+// where the drain ended while the panic was being counted: that error looks like
+// one of a drain that was too short.
+func TestPoison_HalfAppliedStateIsNotKept(t *testing.T) {
+	cfg := Config{Failpoint: func(string) error { return nil }}.withDefaults()
+	p := newPartition(0, &cfg, nil, nil, nil, newMetrics(cfg.Registerer))
+	p.state = newState(p.rules, 0, 0, 1, 7)
+	err := p.guarded(func() error {
+		p.poison.at(ProbeApply, 7, nil)
+		panic("bad")
+	})
+	if err = fmt.Errorf("%w; it is not counted: %w", err, context.Canceled); !givenUp(err) {
+		t.Fatalf("%v does not look like the end of a drain", err)
+	}
+	if p.whole(err) {
+		t.Error("the state would be resumed with")
+	}
+}
