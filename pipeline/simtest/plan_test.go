@@ -28,6 +28,9 @@ type Plan struct {
 	Block        int64         // offsets of a ledger row
 	Rewrite      time.Duration // an open session is written again at most this often
 	Bucket       time.Duration // in which keys are looked at for leaving
+	Ahead        time.Duration // what is read for a late event reaches so much further
+	PastFor      time.Duration // what was read is remembered for about so long
+	PastIDs      int           // … or until so many ids are
 	Spread       time.Duration // over which the traffic arrives
 	Faults       []Fault
 }
@@ -102,6 +105,7 @@ func newPlan(seed uint64) *Plan {
 		MaxIDs: []int{1, 5, 20, 1_000_000, 1_000_000}[r.IntN(5)], LeastIDs: []int{0, 1, 8}[r.IntN(3)], ForceKeys: []int{1, 2, 20_000}[r.IntN(3)],
 		Block: []int64{2, 8, 64, 8192}[r.IntN(4)], Rewrite: pick(300*time.Millisecond, 2*time.Second, 10*time.Second),
 		Bucket: pick(time.Millisecond, time.Minute), Spread: pick(0, time.Second, 8*time.Second),
+		Ahead: pick(0, 0, 3*time.Hour, 7*24*time.Hour), PastFor: pick(0, 0, 2*time.Second, time.Minute), PastIDs: []int{1, 20, 500_000}[r.IntN(3)],
 	}
 	for range 1 + r.IntN(4) {
 		p.Batches = append(p.Batches, []int{1, 2, 3, 5, 8, 20, 1000}[r.IntN(7)])
@@ -150,8 +154,8 @@ func newFault(r *rand.Rand) Fault {
 // String prints a plan for people.
 func (p *Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "workers %d, batches of %v, chunks of %d, flush %v, checkpoint every %v or %d records, %d users a step, drain %v, lateness %v, ids %d/%d, force %d, block %d, rewrite %v, bucket %v, arriving over %v",
-		p.Workers, p.Batches, p.FetchRecords, p.FlushAge, p.Every, p.Idle, p.Users, p.Drain, p.Lateness, p.MaxIDs, p.LeastIDs, p.ForceKeys, p.Block, p.Rewrite, p.Bucket, p.Spread)
+	fmt.Fprintf(&b, "workers %d, batches of %v, chunks of %d, flush %v, checkpoint every %v or %d records, %d users a step, drain %v, lateness %v, ids %d/%d, force %d, block %d, rewrite %v, bucket %v, past %v %v %d, arriving over %v",
+		p.Workers, p.Batches, p.FetchRecords, p.FlushAge, p.Every, p.Idle, p.Users, p.Drain, p.Lateness, p.MaxIDs, p.LeastIDs, p.ForceKeys, p.Block, p.Rewrite, p.Bucket, p.Ahead, p.PastFor, p.PastIDs, p.Spread)
 	for _, f := range p.Faults {
 		fmt.Fprintf(&b, "\n  %v", f)
 	}

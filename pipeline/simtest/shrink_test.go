@@ -74,6 +74,9 @@ func plainer() []func(*Plan) bool {
 		span(func(p *Plan) *time.Duration { return &p.Drain }, 3*time.Second),
 		span(func(p *Plan) *time.Duration { return &p.Rewrite }, 10*time.Second),
 		span(func(p *Plan) *time.Duration { return &p.Bucket }, time.Minute),
+		span(func(p *Plan) *time.Duration { return &p.Ahead }, 0),
+		span(func(p *Plan) *time.Duration { return &p.PastFor }, 0),
+		number(func(p *Plan) *int { return &p.PastIDs }, 500_000),
 		func(p *Plan) bool { old := p.Block; p.Block = 8192; return old != 8192 },
 		func(p *Plan) bool { old := p.Idle; p.Idle = 10_000; return old != 10_000 },
 		func(p *Plan) bool {

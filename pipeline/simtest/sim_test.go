@@ -128,6 +128,9 @@ func TestSimulator_RepeatsItself(t *testing.T) {
 		first := simulate(t, newTraffic(i), newPlan(i+1000), none, true)
 		for range 2 {
 			again := simulate(t, newTraffic(i), newPlan(i+1000), none, true)
+			if again.failure+first.failure != "" {
+				t.Errorf("%v fails: %s%s", pair{i, i + 1000}, first.failure, again.failure)
+			}
 			if again.sum == first.sum {
 				continue
 			}

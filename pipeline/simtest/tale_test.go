@@ -121,6 +121,7 @@ func (s *tale) plans(latenesses ...time.Duration) (all []*Plan) {
 		for first := 1; first <= len(s.items); first++ {
 			for i, f := range faults {
 				p := calmPlan()
+				p.PastFor, p.PastIDs = []time.Duration{0, time.Minute}[len(all)%2], 500_000
 				p.Seed, p.Faults, p.Lateness = uint64(i), f, []time.Duration{lateness}
 				p.Batches = []int{first, []int{1, 2, 1000}[i%3]}
 				all = append(all, p)

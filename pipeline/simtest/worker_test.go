@@ -66,6 +66,7 @@ func (inc *incarnation) config() pipeline.Config {
 // scale makes the rules small enough for small logs.
 func (p *Plan) scale(r *pipeline.Rules) {
 	r.LedgerBlock, r.Rewrite, r.ForceKeys, r.LeastIDs, r.ExpiryBucket = p.Block, p.Rewrite.Milliseconds(), p.ForceKeys, p.LeastIDs, p.Bucket.Milliseconds()
+	r.ReadAhead, r.PastFor, r.PastIDs = p.Ahead.Milliseconds(), p.PastFor.Milliseconds(), p.PastIDs
 }
 
 // failpoint is the worker's own step.
