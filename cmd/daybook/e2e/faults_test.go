@@ -73,6 +73,26 @@ func (c *chaos) lane(ctx context.Context, rng *rand.Rand, kinds []fault, pause t
 	}
 }
 
+// supervise does what a service manager does: a worker that found a store down
+// at its start has ended with an error, and is started again.
+func (c *chaos) supervise(ctx context.Context) {
+	for ctx.Err() == nil {
+		wait(ctx, time.Second)
+		for i, w := range c.site.workers {
+			if !c.workers[i].TryLock() {
+				continue // a fault has it in hand
+			}
+			if w.pid() == 0 {
+				c.count("  workers that found a store down at their start")
+				if err := w.start(); err != nil {
+					c.log("%v", err)
+				}
+			}
+			c.workers[i].Unlock()
+		}
+	}
+}
+
 // draw takes a kind by its weight.
 func draw(rng *rand.Rand, kinds []fault) fault {
 	sum := 0

@@ -47,7 +47,7 @@ func (s *site) settle(limit time.Duration) error {
 	left, err := s.backlog(ctx)
 	for err != nil || left > 0 {
 		if ctx.Err() != nil {
-			return fmt.Errorf("after %s the tables still lack %d records: %w", limit, left, err)
+			return errors.Join(fmt.Errorf("after %s the tables still lack %d records", limit, left), err)
 		}
 		wait(ctx, 200*time.Millisecond)
 		var now int64

@@ -120,6 +120,7 @@ func (s *soak) round(round uint64, until time.Time) {
 	all.Go(func() { s.produce(producing) })
 	all.Go(func() { s.changeSettings(ctx) })
 	all.Go(func() { s.progress(ctx) })
+	all.Go(func() { s.supervise(ctx) })
 	for lane := range uint64(3) {
 		rng := rand.New(rand.NewPCG(s.seed, round<<8|lane))
 		all.Go(func() { s.lane(ctx, rng, faults(s.site), 8*time.Second) })
