@@ -57,15 +57,6 @@ func (s *state) skip(from, to int64, why string) {
 	}
 }
 
-// skippedGap is why offsets hold no event that a person gave up (daybook skip).
-const skippedGap = "gap"
-
-// pass moves the state over offsets that cannot be read any more.
-func (s *state) pass(to int64) {
-	s.skip(s.pos, to, skippedGap)
-	s.pos = to
-}
-
 // record applies one record: exactly one class of the ledger takes it (I7).
 func (s *state) record(r *record, read readBack) error {
 	l := s.block(r.offset)

@@ -14,17 +14,6 @@ func coldStart(rules *Rules, epoch uint16, partition, partitions int32, pos int6
 		panic("invariant: a cold start begins with a ledger block")
 	}
 	s := newState(rules, epoch, partition, partitions, pos)
-	for i := range stored.Settings {
-		c := &stored.Settings[i].Control
-		s.network(c.Network).set(c)
-	}
-	for _, f := range stored.Facts {
-		s.network(f.Network).facts[f.User] = fact{zone: f.Zone, name: f.Name}
-	}
-	for _, x := range stored.Networks {
-		n := s.network(x.Network)
-		n.horizon = x.GreatestMs + 1 + max(rules.MaxGap, rules.Repeat)
-		n.greatest = max(x.WatermarkMs, never)
-	}
+	s.adopt(stored)
 	return s
 }

@@ -21,6 +21,8 @@ type Store interface {
 	ColdState(ctx context.Context, epoch uint16, partition int32, below int64) (*schemas.ColdState, error)
 	// GapEnd gives the end of the recorded gap that an offset lies in; 0 if none.
 	GapEnd(ctx context.Context, epoch uint16, partition int32, offset int64) (int64, error)
+	// Ahead tells what is stored of a partition at or above an offset.
+	Ahead(ctx context.Context, epoch uint16, partition int32, from int64) (*schemas.Ahead, error)
 	// Report publishes what this worker knows of its partitions now.
 	Report(ctx context.Context, statuses []schemas.PartitionStatus) error
 }

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand"
 	"slices"
@@ -74,6 +75,7 @@ type tables struct {
 	facts    map[int64]schemas.UserFactRow
 	history  map[string]string // content by table, identity and version: one each
 	conflict string
+	blocks   map[int64]versioned[schemas.LedgerRow] // the ledger as rows
 }
 
 type versioned[T any] struct {
@@ -92,6 +94,7 @@ func newTables() *tables {
 		map[int64]schemas.UserFactRow{},
 		map[string]string{},
 		"",
+		map[int64]versioned[schemas.LedgerRow]{},
 	}
 }
 
@@ -137,6 +140,9 @@ func (t *tables) writeRows(f *schemas.Flush, keep func(id string) bool) {
 	for _, l := range f.Ledger {
 		if id := strconv.FormatInt(l.Block, 10); keep("ledger" + id) {
 			t.put("ledger", t.ledger, id, f.Next, ledgerText(&l))
+			if t.blocks[l.Block].version <= f.Next {
+				t.blocks[l.Block] = versioned[schemas.LedgerRow]{f.Next, l}
+			}
 		}
 	}
 	for _, p := range f.Progress {
@@ -192,6 +198,29 @@ func (t *tables) read(below int64) readBack {
 		}
 		return nil
 	}
+}
+
+// ahead is what storage knows at or above an offset.
+func (t *tables) ahead(from int64) *schemas.Ahead {
+	a, end := &schemas.Ahead{}, from
+	for _, block := range slices.Sorted(maps.Keys(t.blocks)) {
+		if l := t.blocks[block].row; l.Block+int64(l.Size) > from {
+			a.Ledger = append(a.Ledger, l)
+			if l.Block <= end {
+				end = max(end, l.Next)
+			}
+		}
+	}
+	for _, e := range t.events {
+		if e.Offset >= from {
+			a.Spans = append(a.Spans, schemas.EventsWindow{Network: string(e.Event.Network), User: string(e.Event.User), FromMs: e.TimeMs, ToMs: e.TimeMs})
+		}
+		if e.Offset >= end {
+			a.Offsets = append(a.Offsets, e.Offset)
+		}
+	}
+	slices.Sort(a.Offsets)
+	return a
 }
 
 // cold is what storage knows below an offset.

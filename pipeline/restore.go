@@ -108,46 +108,6 @@ func (p *partition) snapshot(ctx context.Context, pointer source.Pointer) (*rest
 	return nil, nil
 }
 
-// enterLog checks that the log holds the state's position. What retention took
-// unread is passed over only where a person has recorded it as a gap
-// (daybook skip); else the partition halts (ARCHITECTURE.md section 4.8). It
-// halts too if the state is older than the committed offset: what was read in
-// between is in the tables, but can be neither read again nor told from the
-// ledger.
-func (p *partition) enterLog(ctx context.Context, committed int64) error {
-	for {
-		start, end, err := p.log.ListOffsets(ctx, p.id)
-		if err != nil {
-			return fmt.Errorf("list offsets of partition %d: %w", p.id, err)
-		}
-		pos := p.state.pos
-		switch {
-		case pos > end:
-			return &HaltError{p.id, fmt.Sprintf("the log ends at %d, the next record to read is %d: it lost records or is another topic", end, pos), "restore the log, or start a new epoch with daybook migrate --new-epoch"}
-		case pos >= start:
-			return nil
-		case pos < committed:
-			return &HaltError{p.id, fmt.Sprintf("the log begins at %d, and no checkpoint of the committed offset %d can be read", start, committed), "restore the log or the topic of checkpoints, or start a new epoch with daybook migrate --new-epoch"}
-		}
-		to, err := p.store.GapEnd(ctx, p.cfg.Epoch, p.id, pos)
-		if err != nil {
-			return fmt.Errorf("look for a gap of partition %d: %w", p.id, err)
-		}
-		if to <= pos {
-			return &HaltError{p.id, fmt.Sprintf("the log begins at %d, the next record to read is %d: retention took unread records", start, pos), fmt.Sprintf("restore the log, or give them up: daybook skip --partition %d --reason TEXT", p.id)}
-		}
-		if p.pointer.ID == "" { // cold: what is stored below the gap's end is all there is to know
-			stored, err := p.store.ColdState(ctx, p.cfg.Epoch, p.id, to)
-			if err != nil {
-				return fmt.Errorf("read stored state of partition %d: %w", p.id, err)
-			}
-			p.state = coldStart(p.rules, p.cfg.Epoch, p.id, p.cfg.Partitions, pos, stored)
-		}
-		p.logger.WarnContext(ctx, "gap passed", slog.Int64("from", pos), slog.Int64("to", min(to, end)))
-		p.state.pass(min(to, end))
-	}
-}
-
 // pack compresses the blocks of a snapshot, and what rest yields after them,
 // for the checkpoints topic.
 func pack(blocks <-chan []byte, rest func(yield func([]byte))) ([]byte, error) {

@@ -76,6 +76,12 @@ func (m *memory) StoredRows(_ context.Context, _ schemas.RowsQuery, _ func(*sche
 	return nil // the random histories repair (modelRows)
 }
 
+func (m *memory) Ahead(_ context.Context, _ uint16, partition int32, from int64) (*schemas.Ahead, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.of(partition).ahead(from), nil
+}
+
 // GapEnd knows the gap that a test recorded.
 func (m *memory) GapEnd(_ context.Context, _ uint16, _ int32, offset int64) (int64, error) {
 	m.mu.Lock()

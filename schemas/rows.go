@@ -207,6 +207,14 @@ type ColdState struct {
 	Facts    []UserFactRow // per user the newest below the offset
 }
 
+// Ahead is what is stored of a partition from an offset on: rows that became
+// durable before their position was committed.
+type Ahead struct {
+	Ledger  []LedgerRow    // blocks that end above the offset, ascending
+	Spans   []EventsWindow // of each user with accepted events at or above it: the least and the greatest time of those
+	Offsets []int64        // of accepted events above what the ledger accounts for, ascending: their flush was torn
+}
+
 // ColdNetwork gives the extent of a network's stored events on the partition.
 type ColdNetwork struct {
 	Network     string

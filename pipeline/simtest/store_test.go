@@ -258,6 +258,11 @@ func (s simStore) StoredRows(context.Context, schemas.RowsQuery, func(*schemas.S
 	return errStorage
 }
 
+// Ahead implements pipeline.Store: nothing is given up here.
+func (s simStore) Ahead(context.Context, uint16, int32, int64) (*schemas.Ahead, error) {
+	return nil, errStorage
+}
+
 // GapEnd implements pipeline.Store: nothing is given up here.
 func (s simStore) GapEnd(ctx context.Context, _ uint16, partition int32, _ int64) (int64, error) {
 	if err := s.inc.actor(partition, roleMain).nap(ctx, time.Millisecond, 10*time.Millisecond); err != nil {
