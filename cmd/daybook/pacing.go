@@ -50,9 +50,13 @@ type paceRule struct {
 }
 
 const (
-	paceEvery    = 250 * time.Millisecond
-	paceStart    = 50_000           // before anything is known; a batch of a few partitions
-	paceLeast    = 10_000           // the workers are kept busy whatever the rate was
+	paceEvery = 250 * time.Millisecond
+	paceStart = 50_000 // before anything is known; a batch of a few partitions
+	paceLeast = 20_000 // the workers are kept busy whatever the rate was
+	// A record that is taken at once is seen to wait for so long all the same: until
+	// its flush, its turn and the report of it. Without this the window would shrink
+	// although nobody is behind, and with it the batches and the rate.
+	paceSeen     = 1500 * time.Millisecond
 	paceGiveUp   = 30 * time.Second // workers that take nothing for so long are not waited for
 	paceSmoothed = 4                // looks that a rate is smoothed over: reports come every other look
 )
@@ -70,10 +74,10 @@ func (p *paceRule) learn(b backlog, dt, behind time.Duration, limited bool) {
 		p.stuck = 0
 	}
 	p.rate += (float64(moved)/dt.Seconds() - p.rate) / paceSmoothed
-	late := float64(b.waiting) > p.rate*behind.Seconds()
+	most := p.rate * (behind + paceSeen).Seconds()
 	switch {
-	case late && float64(b.waiting) > paceLeast:
-		p.window = max(paceLeast, min(p.window, p.rate*behind.Seconds()))
+	case float64(b.waiting) > max(most, paceLeast):
+		p.window = max(paceLeast, min(p.window, most))
 	case limited:
 		p.window *= 1.1
 	}

@@ -17,7 +17,7 @@ type producer interface {
 // Sizes of a batch: a dozen partitions get near a megabyte each.
 const (
 	sendRecords = 20_000
-	paceRecords = 4_000 // of a paced one: what may wait is a small number of these
+	paceRecords = 10_000 // of a paced one: what may wait is a small number of these, and a produce takes 0.1 s on a busy disk
 	sendBytes   = 8 << 20
 )
 
