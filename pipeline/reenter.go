@@ -38,7 +38,7 @@ func (s *state) reenterLate(b *batch, read readBack) error {
 	for i := range b.records {
 		switch r := &b.records[i]; {
 		case r.repair != nil:
-			s.examineRepair(r.repair)
+			s.examineRepair(r)
 		case r.control == nil && r.aside == nil && r.reject.Reason == schemas.Accepted:
 			s.examine(r)
 		}

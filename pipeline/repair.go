@@ -10,11 +10,17 @@ import (
 type storedRows func(q schemas.RowsQuery, yield func(*schemas.StoredRow) error) error
 
 // examineRepair lets the users of a repair re-enter with the late records of the
-// batch.
-func (s *state) examineRepair(r *schemas.Repair) {
-	n := s.find([]byte(r.Network))
+// batch. What is too old to be told from the stored events is left out of it: rows
+// of events that were deleted would be taken for rows that no event supports.
+func (s *state) examineRepair(rec *record) {
+	n := s.find([]byte(rec.repair.Network))
 	if !n.known() {
 		return
+	}
+	r := *rec.repair
+	r.FromMs = max(r.FromMs, n.control.Oldest(rec.recordMs))
+	if rec.repair = &r; r.ToMs < r.FromMs {
+		r.Users = nil
 	}
 	from, to := s.window(r.FromMs).From, s.window(r.ToMs).To
 	for _, id := range r.Users {
@@ -59,7 +65,7 @@ func (s *state) repair(r *schemas.Repair, offset int64) error {
 			}
 		}
 	}
-	if s.storedRows == nil {
+	if s.storedRows == nil || len(r.Users) == 0 {
 		return nil
 	}
 	q := schemas.RowsQuery{Version: schemas.Version(s.epoch, offset), Network: r.Network, Users: r.Users, FromMs: r.FromMs, ToMs: r.ToMs}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -133,6 +134,47 @@ func TestState_DeletedEventsWithdrawNothing(t *testing.T) {
 			if got := cut.slices[id].row; got != s.row {
 				t.Errorf("batches of %d: slice %s is %q, want %q", n, id, got, s.row)
 			}
+		}
+	}
+}
+
+// A repair of a span whose stored events were deleted withdraws nothing there:
+// that no event supports a row says nothing then. What the events still reach is
+// repaired.
+func TestState_RepairLeavesWhatHasNoEventsAnyMore(t *testing.T) {
+	const day = 24 * time.Hour
+	a := new(aged).set(0).event(40 * day).event(31 * day).event(27*day + time.Minute).event(26 * day).event(0).set(30)
+	end := int64(len(a.log))
+	for _, span := range [][2]time.Duration{{41 * day, 25 * day}, {41 * day, 35 * day}} {
+		a.log = append(a.log[:end:end], record{offset: end, recordMs: caseBase, repair: &schemas.Repair{
+			Network: "n", Users: []string{"u"}, FromMs: caseBase - span[0].Milliseconds(), ToMs: caseBase - span[1].Milliseconds(),
+		}})
+		var whole map[string]versioned[string]
+		got := a.run(t, 1, func(at int64, s *tables) {
+			if at < end {
+				return
+			}
+			whole = maps.Clone(s.sessions)
+			for id, e := range s.events {
+				if e.TimeMs < caseBase-30*dayMs {
+					delete(s.events, id)
+				}
+			}
+			s.sessions["n/u/d from "+fmt.Sprint(caseBase-26*dayMs+dayMs/2)] = versioned[string]{1, fmt.Sprintf("to %d, ghost", caseBase-26*dayMs+dayMs/2)}
+		})
+		for id, s := range whole {
+			if row := got.sessions[id].row; row != s.row {
+				t.Errorf("repair of %s to %s ago: session %s is %q, want %q", span[0], span[1], id, row, s.row)
+			}
+		}
+		ghost := 0
+		for _, s := range got.sessions {
+			if strings.HasSuffix(s.row, "ghost") {
+				ghost++
+			}
+		}
+		if want := map[time.Duration]int{25 * day: 0, 35 * day: 1}[span[1]]; ghost != want {
+			t.Errorf("repair of %s to %s ago: %d ghosts, want %d", span[0], span[1], ghost, want)
 		}
 	}
 }

@@ -1,5 +1,7 @@
 package schemas
 
+import "math"
+
 // Control is a setting of a network as it travels: the whole of what is in
 // force, so that a reader needs no earlier one (ARCHITECTURE.md section 4.10).
 // It is written to the catalogue topic under the network's id, then to every
@@ -20,8 +22,14 @@ type Control struct {
 // TooOld says whether an event is older than the stored events reach back, less
 // a margin: what it could touch must be there in full. It is judged by received
 // time, so that it is the same whenever the record is read.
-func (c *Control) TooOld(timeMs, receivedMs int64) bool {
-	return c.RetentionDays > 0 && timeMs < receivedMs-int64(c.RetentionDays-RetentionMarginDays)*86_400_000
+func (c *Control) TooOld(timeMs, receivedMs int64) bool { return timeMs < c.Oldest(receivedMs) }
+
+// Oldest gives the least event time that is not too old.
+func (c *Control) Oldest(receivedMs int64) int64 {
+	if c.RetentionDays <= 0 {
+		return math.MinInt64
+	}
+	return receivedMs - int64(c.RetentionDays-RetentionMarginDays)*86_400_000
 }
 
 // Dark is a half-open span [FromMs, ToMs) in which a network is not recorded.

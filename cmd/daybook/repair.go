@@ -28,7 +28,8 @@ func (*repairCmd) Help() string {
 	return `Computes sessions and slices again from the stored events, for rows that somebody damaged by hand:
 writes every session that touches the span, and withdraws rows that no event supports. It goes through
 the log, as late events do, so that a row has one version wherever it comes from. Again, it changes
-nothing. Rows whose version is above the log's end are not replaced: daybook verify names them.
+nothing. Rows whose version is above the log's end are not replaced: daybook verify names them. Days
+that the network's retention does not hold any more stay as they are: no event could tell what is true.
 
 Examples:
   daybook repair --network acme --user ann --from 2026-05-01 --to 2026-05-31
