@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"strconv"
 	"testing"
 	"time"
 
@@ -160,7 +161,7 @@ func TestState_RepairLeavesWhatHasNoEventsAnyMore(t *testing.T) {
 					delete(s.events, id)
 				}
 			}
-			s.sessions["n/u/d from "+fmt.Sprint(caseBase-26*dayMs+dayMs/2)] = versioned[string]{1, fmt.Sprintf("to %d, ghost", caseBase-26*dayMs+dayMs/2)}
+			s.sessions["n/u/d from "+strconv.FormatInt(caseBase-26*dayMs+dayMs/2, 10)] = versioned[string]{1, fmt.Sprintf("to %d, ghost", caseBase-26*dayMs+dayMs/2)}
 		})
 		for id, s := range whole {
 			if row := got.sessions[id].row; row != s.row {

@@ -118,7 +118,7 @@ func (a *app) startWorker(ctx context.Context, run *parts, state *health, client
 		Lateness: a.cfg.Lateness, OutOfOrder: a.cfg.OutOfOrderness, FlushAge: a.cfg.FlushInterval, BatchRecords: a.cfg.BatchRecords,
 		CheckpointEvery: a.cfg.CheckpointInterval, Drain: a.cfg.SessionTimeout / 2,
 		Logger: a.log, Registerer: state.registry, Failpoint: a.failpoint, Probe: probe(probes),
-	}, client, pipeline.JoinGroup(client, source.GroupConfig{SessionTimeout: a.cfg.SessionTimeout, Heartbeat: a.cfg.SessionTimeout / 6}), store)
+	}, client, pipeline.JoinGroup(client, source.GroupConfig{SessionTimeout: a.cfg.SessionTimeout, Heartbeat: a.cfg.SessionTimeout / 6}), store) //nolint:contextcheck // it joins at the first Next, which takes one
 	state.note("worker", worker.Notes)
 	state.add("worker", func(context.Context) error {
 		if why := worker.Health(); len(why) > 0 {
