@@ -150,8 +150,9 @@ func newApp(line *cli, std stdio, environ []string) (*app, error) {
 	if err != nil {
 		return nil, err // readConfig has checked it
 	}
+	log := cfg.newLogger(std)
 	return &app{
-		std: std, cfg: cfg, origin: origin, data: dir, dataGiven: line.Data != "", log: cfg.newLogger(std), env: environ, failpoint: armed.hook(),
+		std: std, cfg: cfg, origin: origin, data: dir, dataGiven: line.Data != "", log: log, env: environ, failpoint: armed.hook(log),
 	}, nil
 }
 

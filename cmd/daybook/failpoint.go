@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,21 +74,27 @@ func parseFailpoints(text string) (failpoints, error) {
 
 // hook is what the steps call; nil where nothing is armed, so that it costs
 // nothing.
-func (f failpoints) hook() func(point string) error {
+func (f failpoints) hook(log *slog.Logger) func(point string) error {
 	if len(f) == 0 {
 		return nil
 	}
 	return func(point string) error {
 		if one := f[point]; one != nil {
-			return one.reached(point)
+			return one.reached(log, point)
 		}
 		return nil
 	}
 }
 
-func (f *failpoint) reached(point string) error {
+func (f *failpoint) reached(log *slog.Logger, point string) error {
 	n := f.seen.Add(1)
-	switch f.at[n] {
+	action := f.at[n]
+	if action == "" {
+		return nil
+	}
+	// Before it strikes: a test waits for this line.
+	log.LogAttrs(context.Background(), slog.LevelWarn, "failpoint strikes", slog.String("point", point), slog.Int64("occurrence", n), slog.String("action", action))
+	switch action {
 	case failByKill:
 		f.send(syscall.SIGKILL)
 	case failByPause:

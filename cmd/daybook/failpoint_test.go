@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"log/slog"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,7 +22,7 @@ func TestFailpoints_ActAtTheirOccurrence(t *testing.T) {
 	for _, one := range armed {
 		one.send = func(s syscall.Signal) { sent = append(sent, s) }
 	}
-	reach := armed.hook()
+	reach := armed.hook(slog.New(slog.DiscardHandler))
 	for i, step := range []struct {
 		point string
 		fails bool
@@ -48,7 +49,7 @@ func TestFailpoints_ActAtTheirOccurrence(t *testing.T) {
 
 func TestFailpoints_CostNothingUnset(t *testing.T) {
 	armed, err := parseFailpoints("")
-	if err != nil || armed.hook() != nil {
+	if err != nil || armed.hook(slog.New(slog.DiscardHandler)) != nil {
 		t.Fatalf("an empty setting gives a hook: %v", err)
 	}
 }

@@ -253,7 +253,7 @@ func (c *chaos) strikes(w *part, action string, limit time.Duration) bool {
 				return true
 			}
 		default:
-			if strings.Contains(w.tail(), "DAYBOOK_FAILPOINT says so") {
+			if strings.Contains(w.tail(), "failpoint strikes") {
 				return true
 			}
 		}
