@@ -114,16 +114,17 @@ type RejectRow struct {
 	Line       uint64 `sql:"line"`
 }
 
-// SettingRow is a control record that was applied.
+// SettingRow is a control record that was applied, of settings_history_versions.
 type SettingRow struct {
 	OffsetKey
 
-	Network  string `sql:"toString(network_id)"`
-	Position int64  `sql:"position"`
-	Title    string `sql:"title"`
-	Zone     string `sql:"toString(zone)"`
-	GapMs    uint32 `sql:"gap_ms"`
-	Dark     string `sql:"arrayStringConcat(arrayMap(d -> concat(toString(d.1), '-', toString(d.2)), dark), ' ')"`
+	Network   string `sql:"toString(network_id)"`
+	Position  int64  `sql:"position"`
+	Title     string `sql:"title"`
+	Zone      string `sql:"toString(zone)"`
+	GapMs     uint32 `sql:"gap_ms"`
+	Retention uint32 `sql:"retention_days"`
+	Dark      string `sql:"arrayStringConcat(arrayMap(d -> concat(toString(d.1), '-', toString(d.2)), dark), ' ')"`
 }
 
 // FactRow is a fact about a user that was applied.

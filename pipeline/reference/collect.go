@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"daybook/pipeline/source"
 	"daybook/schemas"
 )
 
@@ -42,13 +43,19 @@ func newTables(log []Record, r Rules) *tables {
 func setAside(log []Record, decode func(*Record) Decoded) map[int64]bool {
 	aside := make(map[int64]bool)
 	for i := range log {
-		if log[i].Skip == "" && len(log[i].Headers) > 0 {
+		if log[i].Skip == "" && IsControl(log[i].Headers) {
 			if a := decode(&log[i]).SetAside; a != nil {
 				aside[a.Offset] = true
 			}
 		}
 	}
 	return aside
+}
+
+// IsControl says whether a record claims to be a control record, by its headers:
+// decoding any other may be what must not be done.
+func IsControl(headers []source.Header) bool {
+	return slices.ContainsFunc(headers, func(h source.Header) bool { return string(h.Key) == schemas.HeaderControl })
 }
 
 // decode gives what a record says, unless it was set aside.

@@ -131,6 +131,25 @@ func TestTables_ByHand(t *testing.T) {
 	}
 }
 
+// A record that was set aside is not decoded: what panicked on it may panic here,
+// too, whatever headers a producer gave it.
+func TestTables_DoesNotTouchWhatWasSetAside(t *testing.T) {
+	log := []reference.Record{
+		{Offset: 0, Value: []byte("venom"), Headers: []source.Header{{Key: []byte("traceparent"), Value: []byte("00")}}},
+		{Offset: 1, Headers: []source.Header{{Key: []byte(schemas.HeaderControl)}}},
+	}
+	r := pipeline.Reference(pipeline.Config{Partitions: 1}, 0)
+	r.Decode = func(in *reference.Record) reference.Decoded {
+		if in.Offset == 0 {
+			panic("venom")
+		}
+		return reference.Decoded{SetAside: &schemas.SetAside{Offset: 0}}
+	}
+	if got := reference.Tables(log, r); len(got.Rejects) != 1 || got.Rejects[0].Reason != schemas.HandlerPanic.String() {
+		t.Errorf("rejects %+v, want the one that was set aside", got.Rejects)
+	}
+}
+
 // Split is its own code; the days must be those of package enrich, where clocks
 // change and at midnight.
 func TestDays_AgreeWithEnrich(t *testing.T) {

@@ -19,7 +19,7 @@ FROM (
     FROM rejects_versions GROUP BY topic, epoch, partition, offset, version
     UNION ALL
     SELECT 'settings_history' AS table, concat('epoch ', toString(epoch), ' partition ', toString(partition)) AS place, concat(network_id, ' ', toString(offset)) AS what, version,
-        uniqExact(cityHash64(position, title, zone, gap_ms, dark)) AS contents, max(version != bitShiftLeft(toUInt64(epoch), 48) + toUInt64(offset)) AS wrong_row
+        uniqExact(cityHash64(position, title, zone, gap_ms, retention_days, dark)) AS contents, max(version != bitShiftLeft(toUInt64(epoch), 48) + toUInt64(offset)) AS wrong_row
     FROM settings_history_versions GROUP BY network_id, topic, epoch, partition, offset, version
     UNION ALL
     SELECT 'user_facts' AS table, concat('epoch ', toString(epoch), ' partition ', toString(partition)) AS place, concat(network_id, '/', user_id, ' ', toString(offset)) AS what, version,

@@ -105,6 +105,10 @@ func compare[K, T comparable](r *reader, t table[K, T]) error {
 			found = append(found, difference[K]{k, "is stored, the log does not make it"})
 			continue
 		}
+		if seen[i] {
+			found = append(found, difference[K]{k, "is stored twice"})
+			continue
+		}
 		seen[i] = true
 		row, err := t.row(i)
 		if err != nil {

@@ -22,7 +22,7 @@ func (r *run) earlierEpochs(ctx context.Context, h *history) error {
 	}
 	offset := int64(-1 << 40)
 	for s, err := range verify.Rows[verify.SettingRow](ctx, r.db,
-		"(SELECT * FROM settings_history WHERE epoch < {epoch:UInt16} ORDER BY network_id, position DESC, epoch DESC, partition LIMIT 1 BY network_id)", args...) {
+		"(SELECT * FROM settings_history_versions FINAL WHERE epoch < {epoch:UInt16} ORDER BY network_id, position DESC, epoch DESC, partition LIMIT 1 BY network_id)", args...) {
 		if err != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ func (r *run) head(ctx context.Context, h *history) error {
 		}
 		facts[f.Offset] = f
 	}
-	for s, err := range verify.Rows[verify.SettingRow](ctx, r.db, "settings_history WHERE "+here+" AND offset < {start:Int64}", args...) {
+	for s, err := range verify.Rows[verify.SettingRow](ctx, r.db, "settings_history_versions FINAL WHERE "+here+" AND offset < {start:Int64}", args...) {
 		if err != nil {
 			return err
 		}

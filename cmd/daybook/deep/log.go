@@ -112,7 +112,7 @@ func (r *run) asides(ctx context.Context, h *history, decode func(*reference.Rec
 			return err
 		}
 		for i := range c.Records {
-			if in := &c.Records[i]; len(in.Headers) > 0 {
+			if in := &c.Records[i]; reference.IsControl(in.Headers) {
 				if a := decode(&reference.Record{Offset: in.Offset, TimestampMs: in.TimestampMs, Key: in.Key, Value: in.Value, Headers: in.Headers}).SetAside; a != nil {
 					h.aside[a.Offset] = true
 				}

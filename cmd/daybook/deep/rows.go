@@ -114,13 +114,13 @@ func settingRow(s *reference.Setting) verify.SettingRow {
 	}
 	return verify.SettingRow{
 		OffsetKey: verify.OffsetKey{Offset: s.Offset}, Network: s.Control.Network, Position: s.Control.Position, Title: s.Control.Title,
-		Zone: s.Control.Zone, GapMs: uint32(s.Control.GapMs), Dark: strings.Join(dark, " "),
+		Zone: s.Control.Zone, GapMs: uint32(s.Control.GapMs), Retention: uint32(s.Control.RetentionDays), Dark: strings.Join(dark, " "),
 	}
 }
 
 // control makes a stored setting a control record again.
 func control(s *verify.SettingRow) (*schemas.Control, error) {
-	c := &schemas.Control{Network: s.Network, Position: s.Position, Title: s.Title, Zone: s.Zone, GapMs: int32(s.GapMs)}
+	c := &schemas.Control{Network: s.Network, Position: s.Position, Title: s.Title, Zone: s.Zone, GapMs: int32(s.GapMs), RetentionDays: int32(s.Retention)}
 	for span := range strings.FieldsSeq(s.Dark) {
 		var d schemas.Dark
 		if _, err := fmt.Sscanf(span, "%d-%d", &d.FromMs, &d.ToMs); err != nil {

@@ -55,7 +55,7 @@ func (d *reader) settings() error {
 		key:    func(i int) verify.OffsetKey { return verify.OffsetKey{Offset: all[i].Offset} },
 		row:    func(i int) (verify.SettingRow, error) { return settingRow(all[i]), nil },
 		of:     func(x verify.SettingRow) verify.OffsetKey { return x.OffsetKey },
-		stored: verify.Rows[verify.SettingRow](d.ctx, d.db, "settings_history WHERE "+kept, d.args()...),
+		stored: verify.Rows[verify.SettingRow](d.ctx, d.db, "settings_history_versions FINAL WHERE "+kept, d.args()...),
 	})
 }
 
