@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math"
 
 	"daybook/pipeline/sessionize"
 	"daybook/schemas"
@@ -58,13 +57,14 @@ func (p *partition) passGap(ctx context.Context, to int64) error {
 	if err != nil {
 		return fmt.Errorf("read what is stored of partition %d above offset %d: %w", p.id, pos, err)
 	}
-	stored, err := p.store.ColdState(ctx, p.cfg.Epoch, p.id, math.MaxInt64)
+	spans := append(p.state.owedSpans(), ahead.Spans...)
+	p.state.account(ahead.Ledger)
+	// What is stored of records that will be read now is not in force yet.
+	stored, err := p.store.ColdState(ctx, p.cfg.Epoch, p.id, max(p.state.pos, to))
 	if err != nil {
 		return fmt.Errorf("read stored state of partition %d: %w", p.id, err)
 	}
-	spans := append(p.state.owedSpans(), ahead.Spans...)
 	p.state.adopt(stored)
-	p.state.account(ahead.Ledger)
 	p.logger.WarnContext(ctx, "gap passed", slog.Int64("from", pos), slog.Int64("stored_to", p.state.pos), slog.Int64("to", to))
 	p.state.skipGap(ahead.Offsets, to)
 	err = p.state.recall(spans, func(ws []schemas.EventsWindow, yield func(*schemas.StoredEvent) error) error {

@@ -151,9 +151,43 @@ func TestPartition_KnowsWhatIsStoredInAGap(t *testing.T) {
 	}
 }
 
-// tearing is a store that is killed when the events of a flush are in.
+// tearing is a store that is killed when the events and settings of a flush are in.
 type tearing struct{ *memory }
 
 func (s tearing) Write(ctx context.Context, f *schemas.Flush) error {
-	return s.memory.Write(ctx, &schemas.Flush{Topic: f.Topic, Epoch: f.Epoch, Partition: f.Partition, From: f.From, Next: f.Next, Events: f.Events})
+	return s.memory.Write(ctx, &schemas.Flush{Topic: f.Topic, Epoch: f.Epoch, Partition: f.Partition, From: f.From, Next: f.Next, Events: f.Events, Settings: f.Settings})
+}
+
+// What is stored of records that can still be read is not in force yet: a worker
+// may have been further on, and its flush torn.
+func TestPartition_DoesNotKnowWhatIsStoredBehindAGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, m := newFakeLog(), newMemory()
+		l.control(t, acme)
+		l.event("ann", "0")
+		p := testPartition(l, m)
+		p.state = newState(p.rules, 1, 0, 1, 0)
+		p.readUpTo(t, l, 2)
+		time.Sleep(time.Second)
+		l.event("ann", "1") // to be stamped as of here
+		time.Sleep(time.Hour)
+		later := acme
+		later.Position, later.GapMs, later.Zone = 9, schemas.MinGapMs, "Asia/Tokyo"
+		l.control(t, later)
+		p.store = tearing{m}
+		p.readUpTo(t, l, 4)
+		l.start, m.gap = 1, [2]int64{0, 1}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		done := make(chan error, 1)
+		go func() { done <- testPartition(l, m).run(ctx, source.Committed{Offset: -1}, nil) }()
+		time.Sleep(time.Minute)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if diff := compare(m.of(0), l.truth()); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
