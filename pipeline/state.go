@@ -40,6 +40,7 @@ type state struct {
 	touched   []*key               // keys with changed sessions or tombstones; throttled ones stay over a flush
 	expanded  []*key               // keys that hold re-entered events
 	past      past
+	readAhead int64               // how far is read ahead now, ms
 	reentered []*reentry          // of the batch in hand: what was read for its late records
 	rowIndex  map[[2]string][]int // of rows below indexed, by network and user
 	indexed   int
@@ -198,7 +199,7 @@ func newState(rules *Rules, epoch uint16, partition, partitions int32, pos int64
 		rules: rules, epoch: epoch, partition: partition, partitions: partitions, pos: pos, from: pos,
 		networks: make(map[string]*network), ledger: make(map[int64]*schemas.LedgerRow),
 		zones: newSymbols(), users: make(map[userRef]struct{}), counts: newCounts(),
-		past: newPast(rules),
+		past: newPast(rules), readAhead: rules.ReadAhead,
 	}
 }
 
