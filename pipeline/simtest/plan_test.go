@@ -79,6 +79,7 @@ const (
 	doLeave     = "leave"     // the process is told to end, and comes back after For
 	doSplit     = "split"     // the group throws the member out, which learns of it after For only
 	doForget    = "forget"    // the committed offsets are lost
+	doAmnesia   = "amnesia"   // they are, and the process dies, and comes back after For
 	doDamage    = "damage"    // the newest checkpoint of the partition is damaged
 	doLose      = "lose"      // all of them are
 	doCold      = "cold"      // all of them are, and the process dies, and comes back after For
@@ -130,7 +131,7 @@ func newFault(r *rand.Rand) Fault {
 		pointHalf, pointReadBack, pointList, pointDrop, pointSettings, pointControl, pointMark, pointMarks, pointListOffsets,
 	}
 	f := Fault{N: 1 + r.IntN(1+r.IntN(10))}
-	do := []string{doCrash, doCrash, doPause, doPause, doError, doRebalance, doLeave, doSplit, doForget, doDamage, doLose, doCold, doCold}
+	do := []string{doCrash, doCrash, doPause, doPause, doError, doRebalance, doLeave, doSplit, doForget, doAmnesia, doDamage, doLose, doCold, doCold}
 	if r.IntN(2) == 0 {
 		f.Point = points[r.IntN(len(points))]
 	} else {
@@ -141,7 +142,7 @@ func newFault(r *rand.Rand) Fault {
 	}
 	f.Do = do[r.IntN(len(do))]
 	switch f.Do {
-	case doCrash, doLeave, doCold:
+	case doCrash, doLeave, doCold, doAmnesia:
 		f.For = []time.Duration{10 * time.Millisecond, time.Second, 9 * time.Second}[r.IntN(3)]
 	case doPause, doSplit, doDelayed:
 		f.For = []time.Duration{200 * time.Millisecond, 3 * time.Second, 8 * time.Second, 15 * time.Second}[r.IntN(4)]

@@ -193,6 +193,43 @@ func TestTrap_TwoWorkersThatBothBelieveToOwnAPartitionWriteForTenSeconds(t *test
 	})
 }
 
+// Rows of open sessions are held back, a few at a time are written before a
+// checkpoint. If it were committed before the last of them, its loss would leave
+// a session as it was: nothing after the position touches it.
+func TestTrap_AThrottledRowIsLostWithItsSnapshot(t *testing.T) {
+	heldBack(t, pipeline.PointCommitted, doCold)
+}
+
+// A snapshot that was written and not committed serves where the group's offset
+// was lost: it must know which rows were held back.
+func TestTrap_AnUncommittedSnapshotServesAndRowsWereHeldBack(t *testing.T) {
+	heldBack(t, pipeline.PointCheckpointWritten, doAmnesia)
+}
+
+// heldBack tells of five users of whose rows one at a time is written before a
+// checkpoint; something befalls the process at a point of each checkpoint.
+func heldBack(t *testing.T, point, do string) {
+	t.Helper()
+	s := newTale()
+	for i := range int64(8) {
+		for _, user := range []string{"a", "b", "c", "d", "u"} {
+			s.event(Event{User: user, TimeMs: instant("20:00") + i*minute})
+		}
+	}
+	s.others("20:30").others("20:31")
+	var plans []*Plan
+	for seed := range uint64(120) {
+		p := calmPlan()
+		p.Seed, p.ForceKeys, p.Block, p.FetchRecords, p.Spread = seed, 1, 2, 5, 2*time.Second
+		p.Batches, p.Lateness, p.Every, p.Users = []int{5}, []time.Duration{2 * time.Hour}, 200*time.Millisecond, int(1+seed%2)
+		p.Faults = []Fault{{point, 1 + int(seed%12), do, 10 * time.Millisecond}}
+		plans = append(plans, p)
+	}
+	if befallen := s.tell(t, plans, "20:00–20:07"); befallen[do] < 40 {
+		t.Fatalf("%s befell a process %d times only", do, befallen[do])
+	}
+}
+
 func TestTrap_AZombieWakesAfterItsPartitionMoved(t *testing.T) {
 	points := pipeline.Points()
 	under(t, func(p *Plan) {

@@ -113,10 +113,13 @@ func (w *world) befall(a *actor, f *Fault) error {
 	}
 	inc := a.inc
 	switch f.Do {
-	case doCold:
-		w.damage(a.partition, doLose)
-		fallthrough
-	case doCrash:
+	case doCold, doAmnesia, doCrash:
+		switch f.Do {
+		case doCold:
+			w.damage(a.partition, doLose)
+		case doAmnesia:
+			clear(w.group.committed)
+		}
 		inc.comesBack = f.For
 		inc.die()
 		return errDead
