@@ -30,7 +30,7 @@ type UserDay struct {
 
 // Run streams the days.
 func (q UserDays) Run(ctx context.Context, db Querier) iter.Seq2[UserDay, error] {
-	return run(ctx, db, q.SQL, func(r Rows, d *UserDay) error {
+	return Stream(ctx, db, q.SQL, func(r Rows, d *UserDay) error {
 		return r.Scan((*int32)(&d.Date), &d.Sessions, &d.DurationS, &d.ActiveS, &d.OverlapS, &d.MobileS, &d.WebS)
 	})
 }
@@ -97,7 +97,7 @@ type NetworkDay struct {
 
 // Run streams the days.
 func (q NetworkDays) Run(ctx context.Context, db Querier) iter.Seq2[NetworkDay, error] {
-	return run(ctx, db, q.SQL, func(r Rows, d *NetworkDay) error {
+	return Stream(ctx, db, q.SQL, func(r Rows, d *NetworkDay) error {
 		return r.Scan((*int32)(&d.Date), &d.Users, &d.Sessions, &d.DurationS, &d.ActiveS, &d.OverlapS, &d.MobileS, &d.WebS)
 	})
 }

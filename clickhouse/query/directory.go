@@ -65,19 +65,19 @@ type FreshnessRow struct {
 
 // Run streams the users.
 func (q Users) Run(ctx context.Context, db Querier) iter.Seq2[User, error] {
-	return run(ctx, db, q.SQL, scanUser)
+	return Stream(ctx, db, q.SQL, scanUser)
 }
 
 // Run streams the networks.
 func (q Networks) Run(ctx context.Context, db Querier) iter.Seq2[Network, error] {
-	return run(ctx, db, q.SQL, func(r Rows, n *Network) error {
+	return Stream(ctx, db, q.SQL, func(r Rows, n *Network) error {
 		return r.Scan(&n.NetworkID, &n.Title, &n.Zone, &n.GapMs, &n.Recording, &n.Position, &n.ChangedAt)
 	})
 }
 
 // Ask gives the one answer.
 func (q Freshness) Ask(ctx context.Context, db Querier) (FreshnessRow, error) {
-	for row, err := range run(ctx, db, q.SQL, scanFreshness) {
+	for row, err := range Stream(ctx, db, q.SQL, scanFreshness) {
 		return row, err
 	}
 	return FreshnessRow{}, nil

@@ -49,9 +49,9 @@ type Querier interface {
 	Query(ctx context.Context, st Statement) (Rows, error)
 }
 
-// run streams the rows of a question. scan reads one row. An error is the last
+// Stream gives the rows of a question. scan reads one row. An error is the last
 // thing that is yielded.
-func run[T any](ctx context.Context, db Querier, sql func() (Statement, error), scan func(Rows, *T) error) iter.Seq2[T, error] {
+func Stream[T any](ctx context.Context, db Querier, sql func() (Statement, error), scan func(Rows, *T) error) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
 		st, err := sql()

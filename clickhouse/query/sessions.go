@@ -44,7 +44,7 @@ type Session struct {
 
 // Run streams the sessions.
 func (q Sessions) Run(ctx context.Context, db Querier) iter.Seq2[Session, error] {
-	return run(ctx, db, q.SQL, func(r Rows, s *Session) error {
+	return Stream(ctx, db, q.SQL, func(r Rows, s *Session) error {
 		return r.Scan(&s.NetworkID, &s.UserID, &s.DeviceID, &s.DeviceClass, &s.SessionID, (*int32)(&s.Date),
 			&s.StartedAt, &s.EndedAt, &s.DurationS, &s.Status, &s.EndReason, &s.Events, &s.Zone, &s.Robot)
 	})
@@ -137,7 +137,7 @@ type DaySession struct {
 // Run streams the slices.
 func (q DaySessions) Run(ctx context.Context, db Querier) iter.Seq2[DaySession, error] {
 	var from, to []time.Time
-	return run(ctx, db, q.SQL, func(r Rows, s *DaySession) error {
+	return Stream(ctx, db, q.SQL, func(r Rows, s *DaySession) error {
 		err := r.Scan((*int32)(&s.Date), &s.SessionID, &s.DeviceID, &s.DeviceClass, &s.StartedAt, &s.EndedAt, &s.DurationS,
 			&from, &to, &s.ContinuesFrom, &s.ContinuesTo, &s.Zone, &s.SessionStartedAt, &s.SessionEndedAt, &s.SessionDurationS,
 			&s.Status, &s.EndReason, &s.Events, &s.Robot)

@@ -21,7 +21,7 @@ type SubjectRow struct {
 
 // Run gives the row, if there is one.
 func (q Subject) Run(ctx context.Context, db Querier) iter.Seq2[SubjectRow, error] {
-	return run(ctx, db, q.SQL, func(r Rows, s *SubjectRow) error {
+	return Stream(ctx, db, q.SQL, func(r Rows, s *SubjectRow) error {
 		var (
 			user        User
 			days        uint64

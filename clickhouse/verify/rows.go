@@ -11,41 +11,20 @@ import (
 )
 
 // Rows reads rows: from is what follows FROM. An error is the last thing that is
-// yielded.
+// yielded. The result is read once.
 func Rows[T any](ctx context.Context, db query.Querier, from string, args ...query.Arg) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		var row T
-		pointers, names := fields(reflect.ValueOf(&row).Elem(), nil, nil)
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel() // ends an answer that nobody reads to its end
-		rows, err := db.Query(ctx, query.Statement{Text: "SELECT " + strings.Join(names, ", ") + "\nFROM " + from, Args: args})
-		if err != nil {
-			yield(row, fmt.Errorf("read stored rows: %w", err))
-			return
-		}
-		for rows.Next() {
-			if err = rows.Scan(pointers...); err != nil {
-				break
-			}
-			if !yield(row, nil) {
-				cancel()
-				_ = rows.Close()
-				return
-			}
-		}
-		if err == nil {
-			err = rows.Err()
-		}
-		if err != nil {
-			cancel()
-			_ = rows.Close() // says no more than err
-		} else {
-			err = rows.Close()
-		}
-		if err != nil {
-			yield(row, fmt.Errorf("read stored rows: %w", err))
-		}
+	var row T
+	pointers, names := fields(reflect.ValueOf(&row).Elem(), nil, nil)
+	sql := func() (query.Statement, error) {
+		return query.Statement{Text: "SELECT " + strings.Join(names, ", ") + "\nFROM " + from, Args: args}, nil
 	}
+	return query.Stream(ctx, db, sql, func(rows query.Rows, out *T) error {
+		if err := rows.Scan(pointers...); err != nil {
+			return err
+		}
+		*out = row
+		return nil
+	})
 }
 
 // fields gives pointers to the cells of a row, and how they are read.
