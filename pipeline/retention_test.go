@@ -3,8 +3,8 @@ package pipeline
 import (
 	"fmt"
 	"maps"
-	"strings"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
