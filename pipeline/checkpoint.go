@@ -104,10 +104,7 @@ func (p *partition) stepCheckpoint(n int) {
 // save packs what it is given and writes it to the checkpoints topic.
 func (p *partition) save(ctx context.Context, sv *saving, rest func(func([]byte))) saved {
 	begin := p.cfg.Now()
-	packed, err := pack(sv.blocks, rest)
-	if err == nil {
-		err = ctx.Err()
-	}
+	packed, err := pack(ctx, sv.blocks, rest)
 	if err == nil {
 		err = p.cfg.Failpoint(PointCheckpointPacked)
 	}
@@ -127,6 +124,7 @@ func (p *partition) checkpointed(ctx context.Context, r saved) error {
 	if r.err != nil {
 		p.dropSaving()
 		p.ambiguous = p.ambiguous || sv.commits
+		p.boundKept(ctx)
 		return p.uncommitted(ctx, r.err)
 	}
 	if !sv.commits {
@@ -139,14 +137,20 @@ func (p *partition) checkpointed(ctx context.Context, r saved) error {
 	}
 	p.dropSaving()
 	p.pointer, p.lastCheck = *sv.pointer, sv.begun
-	switch {
-	case r.dropped:
+	if r.dropped {
 		p.kept = p.kept[:keptCheckpoints]
-	case p.ambiguous && len(p.kept) > keptAmbiguous: // a commit that may still be applied needs its snapshot
+	}
+	p.boundKept(ctx)
+	return nil
+}
+
+// boundKept ends the generation when too many checkpoints are kept because a
+// commit may still be applied that needs its snapshot.
+func (p *partition) boundKept(ctx context.Context) {
+	if p.ambiguous && len(p.kept) > keptAmbiguous {
 		p.logger.WarnContext(ctx, "a commit's answer was lost: the group is joined anew, so that old checkpoints can go", slog.Int("checkpoints", len(p.kept)))
 		p.group.End()
 	}
-	return nil
 }
 
 // commit makes the position of a written snapshot the group's, with a pointer
@@ -161,7 +165,7 @@ func (p *partition) commit(ctx context.Context) {
 	if !p.ambiguous && len(p.kept) > keptCheckpoints {
 		old = slices.Clone(p.kept[keptCheckpoints:])
 	}
-	sv.commits = true
+	sv.commits, p.tried = true, true
 	go func() { sv.done <- p.publish(ctx, sv, old) }()
 }
 

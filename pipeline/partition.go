@@ -37,6 +37,7 @@ type partition struct {
 	pointer    source.Pointer   // of the last commit
 	kept       []source.Pointer // checkpoints that exist, newest first
 	ambiguous  bool             // a commit of this generation may or may not have been applied
+	tried      bool             // a commit was tried: another state of this generation must not commit less (I4)
 	lastCheck  time.Time        // of the last checkpoint; before the first one, of the beginning
 	triedTo    time.Time        // checkpoint: the last attempt
 	chunkLast  bool             // what next gave last, while a checkpoint was under way, was a chunk

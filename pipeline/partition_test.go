@@ -284,6 +284,13 @@ func TestPartition_AmbiguousCommitEndsTheGeneration(t *testing.T) {
 	if l.ended != 1 {
 		t.Errorf("with %d checkpoints the generation was ended %d times, want once", len(l.checkpoints), l.ended)
 	}
+	l.committing = fmt.Errorf("answer lost: %w", source.ErrTransient) // for hours
+	if err := p.checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if l.ended != 2 {
+		t.Errorf("checkpoints pile up while no commit is answered: the generation was ended %d times", l.ended)
+	}
 }
 
 // A checkpoint that could not be read for now is not a damaged one: an older

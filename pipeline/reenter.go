@@ -23,12 +23,13 @@ func (s *state) window(ms int64) sessionize.Window {
 	return sessionize.Window{From: ms - d, To: ms + d}
 }
 
-// ahead is what is read for a late event: what follows on it in a history is
-// likely to come next.
-func (s *state) ahead(n *network, ms int64) sessionize.Window {
-	w := s.window(ms)
-	w.To = max(w.To, min(w.To+s.readAhead, n.horizon))
-	return w
+// lookAhead widens what is read of a user towards the horizon: what follows on
+// a late event in a history is likely to come next.
+func (s *state) lookAhead(x *reentry) {
+	for i := range x.windows {
+		w := &x.windows[i]
+		w.To = max(w.To, min(w.To+s.readAhead, x.net.horizon))
+	}
 }
 
 // learnAhead fits how far is read ahead to what is found there: where little is
@@ -39,7 +40,7 @@ func (s *state) learnAhead(users int, read int64) {
 	case perUser < aheadFew:
 		s.readAhead = min(2*s.readAhead, aheadSpan*s.rules.ReadAhead)
 	case perUser > aheadMany:
-		s.readAhead = max(s.readAhead/2, s.rules.ReadAhead/aheadSpan)
+		s.readAhead = s.rules.ReadAhead / aheadSpan
 	}
 }
 
@@ -50,6 +51,9 @@ const (
 	aheadFew  = 200
 	aheadMany = 1000
 	aheadSpan = 8 // 7 days become 21 hours at least, 56 days at most
+	// So many users of a batch are read ahead at most: what one read brings is then
+	// bounded whatever was found before. The others' turn comes with the next batches.
+	aheadUsers = 2000
 )
 
 // reenterLate reads, at once, the stored events below the batch around each of
@@ -69,6 +73,9 @@ func (s *state) reenterLate(b *batch, read readBack) error {
 		if x.wanted {
 			s.forget(x.user)
 			x.user = x.net.users[x.id] // he may be gone
+			if len(all) < aheadUsers {
+				s.lookAhead(x)
+			}
 			all = append(all, x)
 		} else {
 			delete(x.net.late, x.id)
@@ -108,11 +115,7 @@ func (s *state) examine(r *record) {
 		s.reentered = append(s.reentered, x)
 	}
 	x.wanted = x.wanted || !decided || !s.remembers(u, r.timeMs)
-	if late {
-		x.windows = append(x.windows, s.ahead(n, r.timeMs))
-	} else {
-		x.windows = append(x.windows, s.window(r.timeMs))
-	}
+	x.windows = append(x.windows, s.window(r.timeMs))
 }
 
 // decides guesses whether the summaries of a user can decide a record: they may

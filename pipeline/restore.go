@@ -109,8 +109,8 @@ func (p *partition) snapshot(ctx context.Context, pointer source.Pointer) (*rest
 }
 
 // pack compresses the blocks of a snapshot, and what rest yields after them,
-// for the checkpoints topic.
-func pack(blocks <-chan []byte, rest func(yield func([]byte))) ([]byte, error) {
+// for the checkpoints topic. It takes all blocks, also when ctx has ended.
+func pack(ctx context.Context, blocks <-chan []byte, rest func(yield func([]byte))) ([]byte, error) {
 	var out bytes.Buffer
 	w, err := zstd.NewWriter(&out, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
 	if err != nil {
@@ -121,6 +121,9 @@ func pack(blocks <-chan []byte, rest func(yield func([]byte))) ([]byte, error) {
 	}
 	for b := range blocks {
 		write(b)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("pack snapshot: %w", err)
 	}
 	rest(write)
 	if err := w.Close(); err != nil {

@@ -172,7 +172,7 @@ func (w *Worker) attempt(ctx context.Context, gen Generation, id int32) error {
 	if w.notePanic(p, gen, err) {
 		return err
 	}
-	if err != nil && p.state != nil && !errors.As(err, new(*HaltError)) {
+	if err != nil && p.state != nil && (p.tried || !errors.As(err, new(*HaltError))) {
 		if ctx.Err() == nil && !errors.Is(err, source.ErrFenced) { // the end of the generation hides it
 			w.cfg.Logger.ErrorContext(ctx, "partition failed, the group is joined anew", slog.Int("partition", int(id)), slog.String("error", err.Error()))
 		}
