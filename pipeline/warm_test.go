@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,6 +145,60 @@ func TestWorker_ResumesWarmAfterADrainThatWasTooShort(t *testing.T) {
 			if want := "21 events"; !strings.Contains(s.row, want) {
 				t.Errorf("%s is %q, want %s", name, s.row, want)
 			}
+		}
+	})
+}
+
+// shortenedLog is a log whose unread records retention takes when the test says so.
+type shortenedLog struct {
+	*counting
+
+	cut atomic.Bool
+}
+
+func (l *shortenedLog) Fetch(ctx context.Context, id int32, offset int64) (*source.Chunk, error) {
+	if l.cut.Load() {
+		return nil, &source.OffsetOutOfRangeError{Offset: offset, Start: offset + 5, End: offset + 9}
+	}
+	return l.counting.Fetch(ctx, id, offset)
+}
+
+// A partition that halts after it has committed ends its generation: the state
+// that is restored when it looks again may be older, and must not commit less in
+// the same one (I4). One that halts at once does not: the others would be
+// disturbed every ten seconds.
+func TestWorker_HaltAfterACommitEndsTheGeneration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &shortenedLog{counting: &counting{stalled: stalled{newFakeLog(), 0}}}
+		log.control(t, acme)
+		g := &turns{log: log.fakeLog, next: make(chan *turn), committed: source.Committed{Offset: -1}}
+		w := New(Config{Topic: schemas.TopicEvents, Epoch: 1, Partitions: 1, ControlKey: rigKey}, log, func() (Group, error) { return g, nil }, newMemory())
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- w.Run(ctx) }()
+		first := g.begin()
+		log.event("u", "a")
+		time.Sleep(time.Minute) // commits
+		log.cut.Store(true)
+		next := &turn{turns: g}
+		next.ctx, next.cancel = context.WithCancel(context.Background())
+		select {
+		case g.next <- next: // taken when the first has ended by itself
+		case <-time.After(time.Minute):
+			t.Error("the generation goes on")
+		}
+		time.Sleep(time.Minute)
+		select {
+		case g.next <- &turn{turns: g}:
+			t.Error("a partition that halts at once ended its generation")
+		default:
+		}
+		cancel()
+		first()
+		next.cancel()
+		next.functions.Wait()
+		if err := <-done; err != nil {
+			t.Error(err)
 		}
 	})
 }
