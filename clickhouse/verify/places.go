@@ -22,7 +22,7 @@ func (r *run) readPlaces(ctx context.Context) error {
 	place := func(epoch uint16, partition int32) *Place {
 		key := [2]int64{int64(epoch), int64(partition)}
 		if places[key] == nil {
-			places[key] = &Place{Topic: r.Topic, Epoch: epoch, Partition: partition, Current: epoch == r.Epoch, Committed: -1, pointer: -1, block: 8192, outOfOrder: -1}
+			places[key] = &Place{Topic: r.Topic, Epoch: epoch, Partition: partition, Current: epoch == r.Epoch, Committed: -1, pointer: -1, block: 8192, OutOfOrderMs: -1}
 		}
 		return places[key]
 	}
@@ -42,7 +42,7 @@ func (r *run) readPlaces(ctx context.Context) error {
 			return err
 		}
 		p := place(epoch, partition)
-		p.Published, p.outOfOrder = max(p.Published, published), outOfOrder
+		p.Published, p.OutOfOrderMs = max(p.Published, published), outOfOrder
 		return nil
 	})
 	if err != nil {

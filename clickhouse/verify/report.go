@@ -20,9 +20,22 @@ type Place struct {
 	LogStart  int64  `json:"log_start"`
 	LogEnd    int64  `json:"log_end"`
 
-	block      int64 // offsets in a ledger block
-	pointer    int64 // the offset that the committed checkpoint is of; -1 if there is none
-	outOfOrder int64 // reported, milliseconds; -1 if nobody did
+	OutOfOrderMs int64 `json:"out_of_orderness_ms"` // as the workers reported it; -1 if none did
+
+	block   int64 // offsets in a ledger block
+	pointer int64 // the offset that the committed checkpoint is of; -1 if there is none
+}
+
+// Blind says that the log holds records of which the tables know nothing at all:
+// no worker has run yet, or the tables were emptied. Nothing can then be told.
+func (r *Report) Blind() bool {
+	records, stored := int64(0), int64(0)
+	for i := range r.Places {
+		if p := &r.Places[i]; p.Current {
+			records, stored = records+p.LogEnd-p.LogStart, stored+p.Stored
+		}
+	}
+	return records > 0 && stored == 0
 }
 
 // Check is what one check found.

@@ -26,7 +26,7 @@ func (r *run) scope() *scope {
 	for i := range places {
 		p := &places[i]
 		key[i], stored[i], published[i], block[i] = uint64(p.Epoch)<<32+uint64(p.Partition), p.Stored, p.Published, p.block
-		outOfOrder[i] = p.outOfOrder
+		outOfOrder[i] = p.OutOfOrderMs
 		first = min(first, p.Epoch)
 	}
 	s := &scope{users: "1", Gaps: len(r.gaps) > 0, args: []query.Arg{

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -75,6 +76,9 @@ func (c *verifyCmd) Run(ctx context.Context, a *app) error {
 		}
 		return &exitError{exitFailed, fmt.Errorf("verify: %d %s", n, noun)}
 	}
+	if report.Blind() {
+		return &exitError{exitUsage, errors.New("verify: the log holds records, but the tables know of none: no worker has read them yet, or the tables were emptied")}
+	}
 	return nil
 }
 
@@ -120,7 +124,7 @@ func (c *verifyCmd) verifyDeep(ctx context.Context, a *app, store *clickhouse.St
 	}
 	o := deep.Options{
 		Log: client, Only: c.TopicPartition, Details: c.Details,
-		Worker: pipeline.Config{Epoch: epoch, Partitions: int32(n), ControlKey: key, OutOfOrder: a.cfg.OutOfOrderness},
+		Worker: pipeline.Config{Epoch: epoch, Partitions: int32(n), ControlKey: key},
 	}
 	m := a.newMeter("compare with the log", "records", o.Offsets(report))
 	defer m.finish()

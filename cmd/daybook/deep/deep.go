@@ -29,7 +29,7 @@ type Log interface {
 // Options say what is compared.
 type Options struct {
 	Log     Log
-	Worker  pipeline.Config // Topic, Epoch, Partitions, ControlKey and OutOfOrder, as a worker has them
+	Worker  pipeline.Config // Epoch, Partitions and ControlKey, as a worker has them
 	Only    []int32         // partitions; empty: all
 	Details int             // differences shown of each table; 20 if zero
 	Read    func(n int64)   // told of every chunk: so many offsets more; nil: nobody

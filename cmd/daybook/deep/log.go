@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"daybook/clickhouse/query"
 	"daybook/clickhouse/verify"
@@ -52,7 +53,11 @@ func (r *run) read(ctx context.Context, p *verify.Place) (*history, error) {
 	if err := r.fetch(ctx, h); err != nil {
 		return nil, err
 	}
-	rules := pipeline.Reference(r.Worker, p.Partition)
+	worker := r.Worker
+	if p.OutOfOrderMs >= 0 { // what the workers had in force, not what is in ours
+		worker.OutOfOrder = time.Duration(p.OutOfOrderMs) * time.Millisecond
+	}
+	rules := pipeline.Reference(worker, p.Partition)
 	decode := rules.Decode
 	if err := r.asides(ctx, h, decode); err != nil {
 		return nil, err
