@@ -53,7 +53,9 @@ func TestSimulator(t *testing.T) {
 		all = all[:1]
 	}
 	var runs counters
+	stop := showProgress(&runs.done, len(all))
 	bad := hunt(t, all, none, &runs)
+	stop()
 	t.Logf("%d pairs in %v; %v", runs.done.Load(), time.Since(begin).Round(time.Millisecond), runs.String())
 	if *traceFlag {
 		tr, p := newTraffic(all[0].seed), newPlan(all[0].plan)
@@ -65,6 +67,29 @@ func TestSimulator(t *testing.T) {
 		tr, p, out := shrink(t, newTraffic(bad.pair.seed), newPlan(bad.pair.plan), none)
 		t.Fatalf("%v fails; shrunk to\n%v%v\n%s\n%s", bad.pair, tr, p, out.failure, strings.Join(out.trace, "\n"))
 	}
+}
+
+// showProgress prints how far a long hunt is, with -v.
+func showProgress(done *atomic.Int64, all int) (stop func()) {
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick, begin := time.NewTicker(10*time.Second), time.Now()
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				n, took := done.Load(), time.Since(begin)
+				if testing.Verbose() && n > 0 {
+					left := time.Duration(float64(took) / float64(n) * float64(int64(all)-n))
+					fmt.Fprintf(os.Stderr, "simulator: %d of %d pairs, %.0f/s, %v left\n", n, all, float64(n)/took.Seconds(), left.Round(time.Second))
+				}
+			case <-end:
+				return
+			}
+		}
+	}()
+	return func() { close(end); <-ended }
 }
 
 // found is a pair that failed.
