@@ -129,6 +129,7 @@ func (b *Broker) listen(ctx context.Context, network string) (net.Listener, erro
 		return nil, err
 	}
 	b.addr = l.Addr().String()
+	l = lingering{l}
 	if b.cfg.Advertise == "" {
 		return l, nil
 	}
