@@ -245,9 +245,10 @@ func (c *chaos) strikes(w *part, action string, limit time.Duration) bool {
 	for ctx.Err() == nil {
 		switch action {
 		case "kill":
-			if w.await(20*time.Millisecond) && w.killedBy() == syscall.SIGKILL {
-				return true
+			if w.await(20 * time.Millisecond) {
+				return w.killedBy() == syscall.SIGKILL
 			}
+			continue
 		case "pause":
 			if w.paused() {
 				return true

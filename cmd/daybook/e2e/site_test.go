@@ -68,12 +68,10 @@ func startSite(tb testing.TB, cfg siteConfig) *site {
 		s.dir = tb.TempDir()
 	}
 	tb.Cleanup(func() {
-		s.close()
 		if tb.Failed() {
-			for _, p := range s.parts() {
-				tb.Logf("%s wrote at last:\n%s", p.name, p.tail())
-			}
+			s.explain(tb)
 		}
+		s.close()
 	})
 	if err := s.start(); err != nil {
 		tb.Fatal(err)
@@ -193,6 +191,26 @@ func (s *site) parts() []*part {
 		}
 	}
 	return all
+}
+
+// explain shows the end of every log, and leaves all of them with the stacks of
+// what still runs in a folder that is not removed.
+func (s *site) explain(tb testing.TB) {
+	tb.Helper()
+	for _, p := range s.parts() {
+		tb.Logf("%s (running: %t) wrote at last:\n%s", p.name, p.pid() != 0, p.tail())
+	}
+	for _, p := range s.parts() {
+		p.signal(syscall.SIGCONT)
+		p.signal(syscall.SIGQUIT) // Go prints its stacks and ends
+		p.await(10 * time.Second)
+	}
+	dir := filepath.Join(os.TempDir(), "daybook-e2e-failed", tb.Name()+time.Now().Format("-150405"))
+	if err := s.keepLogs(dir); err != nil {
+		tb.Logf("logs could not be kept: %v", err)
+		return
+	}
+	tb.Logf("logs and stacks are in %s", dir)
 }
 
 // up starts every part that a fault which went wrong has left down.
