@@ -29,6 +29,7 @@ type Group struct {
 	client *Client
 	group  *kafka.ConsumerGroup
 	sticky *stickyBalancer
+	watch  time.Duration
 	next   chan *Generation // unbuffered: a generation that ended before it was taken is dropped
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -49,14 +50,13 @@ func (c *Client) NewGroup(cfg GroupConfig) (*Group, error) {
 		},
 		GroupBalancers:    []kafka.GroupBalancer{sticky},
 		HeartbeatInterval: cfg.Heartbeat, SessionTimeout: cfg.SessionTimeout, RebalanceTimeout: cfg.RebalanceTimeout,
-		JoinGroupBackoff: cfg.JoinBackoff, WatchPartitionChanges: true, PartitionWatchInterval: cfg.WatchInterval,
-		Timeout: c.cfg.DialTimeout,
+		JoinGroupBackoff: cfg.JoinBackoff, Timeout: c.cfg.DialTimeout,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("join group %s: %w", c.cfg.Group, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	g := &Group{client: c, group: group, sticky: sticky, next: make(chan *Generation), cancel: cancel, done: make(chan struct{})}
+	g := &Group{client: c, group: group, sticky: sticky, watch: cfg.WatchInterval, next: make(chan *Generation), cancel: cancel, done: make(chan struct{})}
 	go g.run(ctx)
 	return g, nil
 }
@@ -121,6 +121,7 @@ func (g *Group) begin(ctx context.Context, inner *kafka.Generation) (*Generation
 		return nil, err
 	}
 	generation.PartitionCount = count
+	generation.Start(func(ctx context.Context) { generation.watch(ctx, g.watch) })
 	return generation, nil
 }
 
@@ -170,6 +171,26 @@ type Assignment struct {
 // Assignment tells what this member owns.
 func (g *Generation) Assignment() Assignment {
 	return Assignment{g.ID, g.Partitions, g.PartitionCount}
+}
+
+// watch ends the generation when the topic has another number of partitions than
+// it had when the generation began. kafka-go's own watcher takes the number that
+// it sees first for the right one: growth before that would never be noticed.
+func (g *Generation) watch(ctx context.Context, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if n, err := g.client.Partitions(ctx, g.client.cfg.EventsTopic); err == nil && n != g.PartitionCount {
+			g.client.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "the topic has another number of partitions", slog.Int("had", g.PartitionCount), slog.Int("has", n))
+			g.End()
+			return
+		}
+	}
 }
 
 // Context ends when the generation ends, with the cause ErrGenerationEnded.
