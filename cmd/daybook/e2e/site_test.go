@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -144,11 +145,18 @@ func (s *site) startEngine() (err error) {
 	return s.engine.start()
 }
 
+// taken are the ports that stablePort has given: one whose process is killed for
+// the moment looks free.
+var taken sync.Map
+
 // stablePort finds an address for a process that is started again on it. Ports
 // from 32768 on are given to outgoing connections meanwhile.
 func stablePort() (string, error) {
 	for range 100 {
 		addr := "127.0.0.1:" + strconv.Itoa(20_000+rand.IntN(12_000))
+		if _, given := taken.LoadOrStore(addr, true); given {
+			continue
+		}
 		if l, err := net.Listen("tcp", addr); err == nil {
 			return addr, l.Close()
 		}
