@@ -13,7 +13,7 @@ func TestPace_FitsTheBatchToTheTurn(t *testing.T) {
 		want int
 	}{
 		{32_768, 900 * time.Millisecond, 32_768}, // near enough
-		{32_768, 4 * time.Second, 8192},          // cut to what a second can do
+		{32_768, 4 * turnTarget, 8192},           // cut to what a turn can do
 		{100, 10 * time.Millisecond, 8192},       // not full: says nothing
 		{8192, 500 * time.Millisecond, 10_241},   // room: a quarter more
 		{2000, time.Minute, leastBatch},          // storage was down

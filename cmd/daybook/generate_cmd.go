@@ -24,7 +24,7 @@ type generateCmd struct {
 	Start    time.Time     `help:"First day (default 2026-01-05)." format:"2006-01-02" placeholder:"DATE"`
 	Name     string        `help:"Name of the network; several get -1, -2, … behind it." default:"load"`
 	Out      string        `help:"Write newline-delimited JSON to a file, or - for stdout, instead of Kafka." placeholder:"FILE"`
-	Behind   time.Duration `help:"Most that the workers may fall behind, so that live records stay fresh; 0: do not wait for them." default:"2s"`
+	Behind   time.Duration `help:"Most that the workers may fall behind, so that live records stay fresh; 0: do not wait for them." default:"4s"`
 	Wait     bool          `help:"Return when every record is accounted for and visible, and print the account."`
 	Timeout  time.Duration `help:"Longest time that --wait waits without any progress." default:"5m"`
 }

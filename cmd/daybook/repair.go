@@ -19,7 +19,7 @@ type repairCmd struct {
 	User    string        `help:"Only this user (default: everybody with an event or a row in the span)." placeholder:"U"`
 	From    time.Time     `help:"First day, UTC." required:"" format:"2006-01-02" placeholder:"DATE"`
 	To      time.Time     `help:"Last day, UTC, inclusive." required:"" format:"2006-01-02" placeholder:"DATE"`
-	Behind  time.Duration `help:"Most that the workers may fall behind, so that live records stay fresh; 0: do not wait for them." default:"2s"`
+	Behind  time.Duration `help:"Most that the workers may fall behind, so that live records stay fresh; 0: do not wait for them." default:"4s"`
 	Timeout time.Duration `help:"Longest time to wait without any progress." default:"5m"`
 }
 

@@ -22,7 +22,7 @@ type replayCmd struct {
 	Source  string        `help:"Source of the events (default: the file's base name; in a zip the member's)." placeholder:"S"`
 	Order   string        `help:"Produce in the order of event time, or of the file." enum:"time,file" default:"time"`
 	Rate    int           `help:"Most records a second; 0: as fast as it goes." placeholder:"N"`
-	Behind  time.Duration `help:"Most that the workers may fall behind, so that live records stay fresh; 0: do not wait for them." default:"2s"`
+	Behind  time.Duration `help:"Most that the workers may fall behind, so that live records stay fresh; 0: do not wait for them." default:"4s"`
 	Wait    bool          `help:"Return when every record is accounted for and visible, and print the account."`
 	Timeout time.Duration `help:"Longest time that --wait waits without any progress." default:"5m"`
 }
