@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"daybook/clickhouse"
 	"daybook/pipeline/source"
 )
 
@@ -30,6 +31,20 @@ func (a *app) openTopic(ctx context.Context, brokers []string) (*source.Client, 
 		return nil, err
 	}
 	return client, nil
+}
+
+// openToRead opens storage and Kafka for a command that looks at both; closing
+// storage then loses nothing.
+func (a *app) openToRead(ctx context.Context, found *servers) (*clickhouse.Store, *source.Client, func(), error) {
+	store, err := clickhouse.Open(ctx, clickhouse.Options{DSN: found.ClickHouse.String(), Log: a.log})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	client, err := a.openTopic(ctx, found.Kafka)
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, store.Close())
+	}
+	return store, client, func() { client.Close(); _ = store.Close() }, nil
 }
 
 // kafkaConfig says how to reach the brokers; the embedded one speaks neither

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"daybook/clickhouse"
 	"daybook/clickhouse/query"
 	"daybook/pipeline/source"
 	"daybook/schemas"
@@ -51,16 +50,11 @@ func (c *repairCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	store, err := clickhouse.Open(ctx, clickhouse.Options{DSN: found.ClickHouse.String(), Log: a.log})
+	store, client, closeBoth, err := a.openToRead(ctx, found)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = store.Close() }() // only read from
-	client, err := a.openTopic(ctx, found.Kafka)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
+	defer closeBoth()
 	users := []string{c.User}
 	if c.User == "" {
 		if users, err = usersBetween(ctx, store, c.Network, fromMs, toMs); err != nil {

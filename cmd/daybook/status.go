@@ -78,16 +78,11 @@ func (c *statusCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	store, err := clickhouse.Open(ctx, clickhouse.Options{DSN: found.ClickHouse.String(), Log: a.log})
+	store, client, closeBoth, err := a.openToRead(ctx, found)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = store.Close() }() // only read from
-	client, err := a.openTopic(ctx, found.Kafka)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
+	defer closeBoth()
 	s, err := readStatus(ctx, store, client)
 	if err != nil {
 		return err

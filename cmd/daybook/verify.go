@@ -87,16 +87,11 @@ func (c *verifyCmd) verify(ctx context.Context, a *app) (*verify.Report, error) 
 	if err != nil {
 		return nil, err
 	}
-	store, err := clickhouse.Open(ctx, clickhouse.Options{DSN: found.ClickHouse.String(), Log: a.log})
+	store, client, closeBoth, err := a.openToRead(ctx, found)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = store.Close() }() // only read from
-	client, err := a.openTopic(ctx, found.Kafka)
-	if err != nil {
-		return nil, err
-	}
-	defer client.Close()
+	defer closeBoth()
 	step := newStep(a.std.err)
 	report, err := verifyTables(ctx, store, client, verify.Options{Only: c.Check, Details: c.Details, Progress: step.show})
 	step.end()
