@@ -11,11 +11,11 @@ import (
 // sending it: ns and allocations a row.
 func BenchmarkEncode(b *testing.B) {
 	f := BenchFlush(0, 50_000)
-	e := newFlushEncoder()
+	e := newFlushEncoder(nil)
 	b.ReportAllocs()
 	for b.Loop() {
 		e.reset()
-		e.fill(f)
+		e.Add(f)
 		if err := e.events.encode(); err != nil {
 			b.Fatal(err)
 		}
@@ -24,17 +24,17 @@ func BenchmarkEncode(b *testing.B) {
 	b.SetBytes(int64(len(e.events.buf.Buf)))
 	b.ReportMetric(rows/b.Elapsed().Seconds(), "rows/s")
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/rows, "ns/row")
-	b.ReportMetric(testing.AllocsPerRun(1, func() { e.reset(); e.fill(f); _ = e.events.encode() })/float64(len(f.Events)), "allocs/row")
+	b.ReportMetric(testing.AllocsPerRun(1, func() { e.reset(); e.Add(f); _ = e.events.encode() })/float64(len(f.Events)), "allocs/row")
 }
 
 // The hot path must not allocate for each event: ARCHITECTURE.md section 6
 // grants 0.05 to the whole of it.
 func TestEncode_AllocatesNextToNothing(t *testing.T) {
 	f := BenchFlush(0, 10_000)
-	e := newFlushEncoder()
+	e := newFlushEncoder(nil)
 	run := func() {
 		e.reset()
-		e.fill(f)
+		e.Add(f)
 		if err := e.events.encode(); err != nil {
 			t.Fatal(err)
 		}

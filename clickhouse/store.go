@@ -42,7 +42,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if s.fail = o.Failpoint; s.fail == nil {
 		s.fail = func(string) error { return nil }
 	}
-	s.encoders.New = func() any { return newFlushEncoder() }
+	s.encoders.New = func() any { return newFlushEncoder(&s.encoders) }
 	if s.server, err = chgo.Open(opts); err != nil {
 		return nil, fmt.Errorf("open clickhouse: %w: %w", ErrAddress, err)
 	}

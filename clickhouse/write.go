@@ -2,14 +2,18 @@ package clickhouse
 
 import (
 	"context"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"daybook/schemas"
 )
 
-// flushEncoder holds the blocks of one flush; its memory is used again.
+// flushEncoder holds the rows of one flush as columns, a block a table. Its
+// memory is used again.
 type flushEncoder struct {
+	pool *sync.Pool
+
 	events   *eventsBlock
 	rejects  *rejectsBlock
 	settings *settingsBlock
@@ -21,8 +25,9 @@ type flushEncoder struct {
 	ledger   *ledgerBlock
 }
 
-func newFlushEncoder() *flushEncoder {
+func newFlushEncoder(pool *sync.Pool) *flushEncoder {
 	return &flushEncoder{
+		pool:   pool,
 		events: newEventsBlock(), rejects: newRejectsBlock(), settings: newSettingsBlock(), facts: newFactsBlock(),
 		sessions: newSessionsBlock(), slices: newSlicesBlock(), users: newUsersBlock(),
 		progress: newProgressBlock(), ledger: newLedgerBlock(),
@@ -42,8 +47,8 @@ func (e *flushEncoder) reset() {
 	}
 }
 
-// fill encodes the flush into columns; the bytes of its events are copied.
-func (e *flushEncoder) fill(f *schemas.Flush) {
+// Add implements schemas.Rows.
+func (e *flushEncoder) Add(f *schemas.Flush) {
 	each(f, f.Events, e.events.append)
 	each(f, f.Rejects, e.rejects.append)
 	each(f, f.Settings, e.settings.append)
@@ -64,7 +69,31 @@ func each[R any](f *schemas.Flush, rows []R, add func(*schemas.Flush, *R)) {
 // keptBytes bounds what an idle encoder keeps of its largest block.
 const keptBytes = 64 << 20
 
-// The steps of Write at which a test may kill, pause or fail the process
+// Release implements schemas.Rows.
+func (e *flushEncoder) Release() {
+	if cap(e.events.buf.Buf) <= keptBytes {
+		e.reset()
+		e.pool.Put(e)
+	}
+}
+
+// NewRows gives the rows of a flush, none yet.
+func (s *Store) NewRows() schemas.Rows {
+	return s.encoders.Get().(*flushEncoder) //nolint:forcetypeassert // New makes no other
+}
+
+// Write is WriteRows for a flush that is held as a whole.
+func (s *Store) Write(ctx context.Context, f *schemas.Flush) error {
+	rows := s.NewRows()
+	rows.Add(f)
+	if err := s.WriteRows(ctx, rows); err != nil {
+		return err // not released: a request that was given up may still read them
+	}
+	rows.Release()
+	return nil
+}
+
+// The steps of WriteRows at which a test may kill, pause or fail the process
 // (Options.Failpoint).
 const (
 	PointStoreEvents   = "store.events"   // the events are durable, nothing else of the flush is sent
@@ -74,8 +103,8 @@ const (
 // Points lists them.
 func Points() []string { return []string{PointStoreEvents, PointStoreSessions} }
 
-// Write makes every row of the flush durable and visible, then returns. It is
-// idempotent: the same flush again, whole or in part, changes nothing.
+// WriteRows makes every row durable and visible, then returns. It is
+// idempotent: the same rows again, whole or in part, change nothing.
 //
 // The order is part of the guarantee. Events come first: the state is a cache
 // of what they say, so a session must never be stored whose events are not.
@@ -86,18 +115,8 @@ func Points() []string { return []string{PointStoreEvents, PointStoreSessions} }
 //
 // Transient errors are tried again until ctx ends; any other is returned
 // (ErrPermanent), and rows before it may have been written.
-func (s *Store) Write(ctx context.Context, f *schemas.Flush) error {
-	e := s.encoders.Get().(*flushEncoder) //nolint:forcetypeassert // New makes no other
-	e.reset()
-	e.fill(f)
-	err := s.writeSteps(ctx, e)
-	if cap(e.events.buf.Buf) <= keptBytes {
-		s.encoders.Put(e)
-	}
-	return err
-}
-
-func (s *Store) writeSteps(ctx context.Context, e *flushEncoder) error {
+func (s *Store) WriteRows(ctx context.Context, rows schemas.Rows) error {
+	e := rows.(*flushEncoder) //nolint:forcetypeassert // NewRows makes no other
 	if err := s.insert(ctx, &e.events.block); err != nil {
 		return err
 	}

@@ -100,8 +100,8 @@ type signalling struct {
 	wrote chan struct{}
 }
 
-func (s signalling) Write(ctx context.Context, f *schemas.Flush) error {
-	err := s.Store.Write(ctx, f)
+func (s signalling) WriteRows(ctx context.Context, rows schemas.Rows) error {
+	err := s.Store.WriteRows(ctx, rows)
 	select {
 	case s.wrote <- struct{}{}:
 	default:

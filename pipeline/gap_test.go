@@ -154,8 +154,9 @@ func TestPartition_KnowsWhatIsStoredInAGap(t *testing.T) {
 // tearing is a store that is killed when the events and settings of a flush are in.
 type tearing struct{ *memory }
 
-func (s tearing) Write(ctx context.Context, f *schemas.Flush) error {
-	return s.memory.Write(ctx, &schemas.Flush{Topic: f.Topic, Epoch: f.Epoch, Partition: f.Partition, From: f.From, Next: f.Next, Events: f.Events, Settings: f.Settings})
+func (s tearing) WriteRows(ctx context.Context, rows schemas.Rows) error {
+	f := flushOf(rows)
+	return s.memory.WriteRows(ctx, &collected{schemas.Flush{Topic: f.Topic, Epoch: f.Epoch, Partition: f.Partition, From: f.From, Next: f.Next, Events: f.Events, Settings: f.Settings}})
 }
 
 // What is stored of records that can still be read is not in force yet: a worker

@@ -11,8 +11,11 @@ import (
 // Store is where the rows go and where the state of a partition can be had
 // again. The read side implements it; cmd hands it over.
 type Store interface {
-	// Write makes a flush durable and visible. Writing it again changes nothing.
-	Write(ctx context.Context, f *schemas.Flush) error
+	// NewRows begins the rows of a flush.
+	NewRows() schemas.Rows
+	// WriteRows makes rows of NewRows durable and visible: all of them, or it gives
+	// an error, and may be called again with the same rows, which changes nothing.
+	WriteRows(ctx context.Context, rows schemas.Rows) error
 	// StoredEvents yields the accepted events in the windows below an offset.
 	StoredEvents(ctx context.Context, q schemas.EventsQuery, yield func(*schemas.StoredEvent) error) error
 	// StoredRows yields what the tables show of sessions and slices, for a repair.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 
@@ -204,14 +203,11 @@ type rejects struct {
 	rows []schemas.RejectRow
 }
 
-func (s *rejects) Write(ctx context.Context, f *schemas.Flush) error {
+func (s *rejects) WriteRows(ctx context.Context, rows schemas.Rows) error {
 	s.mu.Lock()
-	for _, row := range f.Rejects {
-		row.Key, row.Raw = slices.Clone(row.Key), slices.Clone(row.Raw)
-		s.rows = append(s.rows, row)
-	}
+	s.rows = append(s.rows, flushOf(rows).Rejects...)
 	s.mu.Unlock()
-	return s.memory.Write(ctx, f)
+	return s.memory.WriteRows(ctx, rows)
 }
 
 func (s *rejects) last() schemas.RejectRow {

@@ -153,15 +153,24 @@ func live(tb testing.TB, client *source.Client, at source.Committed, checkpoints
 	return l
 }
 
-// Write takes note of a flush and drops it.
-func (l *oneLife) Write(_ context.Context, f *schemas.Flush) error {
+// dropped are rows of which only the position is kept.
+type dropped struct{ next int64 }
+
+func (d *dropped) Add(f *schemas.Flush) { d.next = f.Next }
+
+func (d *dropped) Release() {}
+
+func (l *oneLife) NewRows() schemas.Rows { return &dropped{} }
+
+// WriteRows takes note of a flush and drops it.
+func (l *oneLife) WriteRows(_ context.Context, rows schemas.Rows) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
 	if !l.last.IsZero() {
 		l.pause = max(l.pause, now.Sub(l.last))
 	}
-	l.last, l.next = now, f.Next
+	l.last, l.next = now, rows.(*dropped).next
 	l.notify()
 	return nil
 }

@@ -318,9 +318,12 @@ func (p *partition) flush(ctx context.Context, force bool) error {
 		if err := p.cfg.Failpoint(PointWriting); err != nil {
 			return err
 		}
-		if err := p.retry(ctx, "write", func() error { return p.store.Write(ctx, f) }); err != nil {
-			return err
+		rows := p.store.NewRows()
+		rows.Add(f)
+		if err := p.retry(ctx, "write", func() error { return p.store.WriteRows(ctx, rows) }); err != nil {
+			return err // the rows are not released: a request that was given up may still read them
 		}
+		rows.Release()
 		if err := p.cfg.Failpoint(PointWritten); err != nil {
 			return err
 		}

@@ -184,10 +184,10 @@ type slow struct {
 	takes atomic.Int64
 }
 
-func (s *slow) Write(ctx context.Context, f *schemas.Flush) error {
+func (s *slow) WriteRows(ctx context.Context, rows schemas.Rows) error {
 	select {
 	case <-time.After(time.Duration(s.takes.Load())):
-		return s.memory.Write(ctx, f)
+		return s.memory.WriteRows(ctx, rows)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -470,11 +470,11 @@ type down struct {
 	up atomic.Bool
 }
 
-func (d *down) Write(ctx context.Context, f *schemas.Flush) error {
+func (d *down) WriteRows(ctx context.Context, rows schemas.Rows) error {
 	if !d.up.Load() {
 		return errors.New("storage is down")
 	}
-	return d.memory.Write(ctx, f)
+	return d.memory.WriteRows(ctx, rows)
 }
 
 // Storage that is down for minutes holds the partition still: nothing is

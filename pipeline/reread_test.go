@@ -96,15 +96,15 @@ const (
 	applying
 )
 
-func (f *failing) Write(ctx context.Context, flush *schemas.Flush) error {
+func (f *failing) WriteRows(ctx context.Context, rows schemas.Rows) error {
 	switch f.mode.Load() {
 	case applying:
-		_ = f.memory.Write(ctx, flush)
+		_ = f.memory.WriteRows(ctx, rows)
 		fallthrough
 	case refusing:
 		return errors.New("storage is down")
 	}
-	return f.memory.Write(ctx, flush)
+	return f.memory.WriteRows(ctx, rows)
 }
 
 // committedTimes counts the commits.

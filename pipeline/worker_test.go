@@ -36,13 +36,17 @@ func (m *memory) of(p int32) *tables {
 
 func (m *memory) notify() { close(m.changed); m.changed = make(chan struct{}) }
 
-// Write keeps a copy: the flush aliases the worker's buffers.
-func (m *memory) Write(_ context.Context, f *schemas.Flush) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	t := m.of(f.Partition)
-	c := *f
-	c.Events = nil
+// collected are rows of memory: all that was added, as one flush.
+type collected struct{ schemas.Flush }
+
+// Add keeps a copy: what it is given aliases the worker's buffers.
+func (c *collected) Add(f *schemas.Flush) {
+	from, all := c.From, c.Flush
+	if all.Next == 0 {
+		from = f.From
+	}
+	c.Flush = *f
+	c.From, c.Events, c.Rejects = from, all.Events, all.Rejects
 	for _, e := range f.Events {
 		x := *e.Event
 		for _, b := range []*[]byte{&x.ID, &x.Source, &x.Network, &x.User, &x.Type} {
@@ -51,8 +55,29 @@ func (m *memory) Write(_ context.Context, f *schemas.Flush) error {
 		e.Event, e.DeviceID = &x, slices.Clone(e.DeviceID)
 		c.Events = append(c.Events, e)
 	}
-	t.writeEvents(&c)
-	t.writeRows(&c, func(string) bool { return true })
+	for _, r := range f.Rejects {
+		r.Key, r.Raw = slices.Clone(r.Key), slices.Clone(r.Raw)
+		c.Rejects = append(c.Rejects, r)
+	}
+	c.Settings, c.UserFacts = slices.Concat(all.Settings, f.Settings), slices.Concat(all.UserFacts, f.UserFacts)
+	c.Sessions, c.Slices = slices.Concat(all.Sessions, f.Sessions), slices.Concat(all.Slices, f.Slices)
+	c.Users, c.Progress, c.Ledger = slices.Concat(all.Users, f.Users), slices.Concat(all.Progress, f.Progress), slices.Concat(all.Ledger, f.Ledger)
+}
+
+func (c *collected) Release() {}
+
+// flushOf gives what rows of memory hold.
+func flushOf(rows schemas.Rows) *schemas.Flush { return &rows.(*collected).Flush }
+
+func (m *memory) NewRows() schemas.Rows { return &collected{} }
+
+func (m *memory) WriteRows(_ context.Context, rows schemas.Rows) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := flushOf(rows)
+	t := m.of(f.Partition)
+	t.writeEvents(f)
+	t.writeRows(f, func(string) bool { return true })
 	for _, r := range f.Rejects {
 		t.put("rejects", t.progress, fmt.Sprintf("reject %d", r.Offset), f.Next, r.Reason.String())
 	}

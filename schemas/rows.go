@@ -21,6 +21,17 @@ type Flush struct {
 	UserFacts []UserFactRow
 }
 
+// Rows are what one flush makes durable, in the form that storage takes: a
+// worker adds what it has decided as it goes along, so that no event need be held
+// until the flush. One goroutine at a time uses them.
+type Rows interface {
+	// Add copies all rows of a part of the flush and keeps no reference to it.
+	// Topic, Epoch, Partition and Next give place and version of its rows.
+	Add(f *Flush)
+	// Release gives the memory back; the rows must not be used any more.
+	Release()
+}
+
 // Version orders the contents that a row had: topic epoch, then log position.
 func Version(epoch uint16, next int64) uint64 { return uint64(epoch)<<48 | uint64(next) }
 

@@ -53,7 +53,9 @@ func (w *world) want() (events map[eventID]string, rows map[rowID]string) {
 		for n, ms := range r.Progress {
 			f.Progress = append(f.Progress, schemas.ProgressRow{Network: n, WatermarkMs: ms})
 		}
-		for _, x := range rowsOf(f).rows {
+		var flat flushed
+		flat.Add(f)
+		for _, x := range flat.rows {
 			rows[x.id] = x.text
 		}
 		for _, x := range r.Rejects {

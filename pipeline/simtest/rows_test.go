@@ -22,9 +22,12 @@ const (
 	tableFacts    = "fact"
 )
 
-// rowsOf copies a flush: the worker uses its memory again.
-func rowsOf(f *schemas.Flush) *flushed {
-	out := &flushed{next: f.Next, partition: f.Partition}
+// Release implements schemas.Rows.
+func (out *flushed) Release() {}
+
+// Add implements schemas.Rows: it copies, for the worker uses the memory again.
+func (out *flushed) Add(f *schemas.Flush) {
+	out.next, out.partition = f.Next, f.Partition
 	for i := range f.Events {
 		e := &f.Events[i]
 		out.events = append(out.events, stored{partition: f.Partition, received: e.ReceivedMs, event: schemas.StoredEvent{
@@ -33,7 +36,7 @@ func rowsOf(f *schemas.Flush) *flushed {
 			GapMs: e.GapMs, Period: e.Period, Zone: e.Zone, Content: e.Content,
 		}})
 	}
-	add := func(table, id, text string) { out.rows = append(out.rows, row{rowID{table, id}, text}) }
+	add := func(table, id, text string) { out.rows = append(out.rows, row{rowID{table, id}, text, f.Next}) }
 	place := func(at int64) string { return fmt.Sprintf("%d/%d", f.Partition, at) }
 	for i := range f.Rejects {
 		r := &f.Rejects[i]
@@ -61,7 +64,6 @@ func rowsOf(f *schemas.Flush) *flushed {
 	for i := range f.Ledger {
 		add(tableLedger, place(f.Ledger[i].Block), ledgerText(&f.Ledger[i]))
 	}
-	return out
 }
 
 func sessionName(s *schemas.SessionRow) string {

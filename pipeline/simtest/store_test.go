@@ -55,11 +55,14 @@ type simStore struct{ inc *incarnation }
 
 var errStorage = errors.New("simulated: storage fails")
 
-// Write implements pipeline.Store. Events come first, what is counted last; a
+// NewRows implements pipeline.Store.
+func (s simStore) NewRows() schemas.Rows { return &flushed{} }
+
+// WriteRows implements pipeline.Store. Events come first, what is counted last; a
 // request that was sent may arrive although who sent it is dead.
-func (s simStore) Write(ctx context.Context, f *schemas.Flush) error {
-	w, a := s.inc.w, s.inc.actor(f.Partition, roleMain)
-	rows := rowsOf(f)
+func (s simStore) WriteRows(ctx context.Context, given schemas.Rows) error {
+	rows := given.(*flushed)
+	w, a := s.inc.w, s.inc.actor(rows.partition, roleMain)
 	do, err := a.call(ctx, pointWrite, time.Millisecond, 40*time.Millisecond)
 	if err != nil {
 		return errStorage
@@ -109,7 +112,7 @@ func (s simStore) Write(ctx context.Context, f *schemas.Flush) error {
 	return nil
 }
 
-// flushed is a flush as rows of its own.
+// flushed is a flush as rows of its own: schemas.Rows.
 type flushed struct {
 	next      int64
 	partition int32
@@ -120,6 +123,7 @@ type flushed struct {
 type row struct {
 	id   rowID
 	text string
+	next int64 // version
 }
 
 // insert stores a flush; if torn is not 0 only some of its rows, drawn from it.
@@ -151,12 +155,13 @@ func (w *world) insert(a *actor, f *flushed, torn uint64) {
 		if lost(r.id.id) {
 			continue
 		}
-		w.put(r, f.next)
+		w.put(r)
 	}
 }
 
 // put stores a version of a row.
-func (w *world) put(r row, next int64) {
+func (w *world) put(r row) {
+	next := r.next
 	v := rowVersion{r.id, next}
 	if old, ok := w.store.history[v]; ok && old != r.text {
 		w.fail("%s %s has two contents of version %d: %q and %q", r.id.table, r.id.id, next, old, r.text)
