@@ -24,6 +24,8 @@ type conn struct {
 	// log_comment), the only name by which they can be cancelled.
 	id       string
 	database string // current database, "" while unknown
+	// settings are those of the request, or of the last one (settings.go).
+	settings []setting
 	// spoiled says that the session's state is no longer what the pool gave
 	// out (SET, USE, a temporary table): close it instead of pooling it.
 	spoiled bool

@@ -20,6 +20,7 @@ type door struct {
 	displayName string
 	version     string // of ClickHouse, four numbers
 	now         func() time.Time
+	chunks      sync.Pool // of *[insertChunk]byte: rows on their way to the engine
 
 	// killer is the connection from which running statements are cancelled.
 	killer   *conn
@@ -103,6 +104,9 @@ func (d *door) run(ctx context.Context, req *request, p *response, r *http.Reque
 	defer l.release()
 	unguard := d.guard(ctx, l.c)
 	defer func() { l.c.broken = unguard() || l.c.broken }()
+	if !l.c.has(req.settings) { // before the gate: a limit left behind could hide what it looks for
+		l.c.resetSettings()
+	}
 	class, err := d.admit(l.c, req, st)
 	if err != nil {
 		return err
@@ -112,6 +116,9 @@ func (d *door) run(ctx context.Context, req *request, p *response, r *http.Reque
 	}
 	undo, err := d.prepareConn(l.c, req)
 	defer undo()
+	if !mayKeepSettings(req, st, class) {
+		defer l.c.resetSettings()
+	}
 	if err != nil {
 		return err
 	}
@@ -128,15 +135,13 @@ func (d *door) prepareConn(c *conn, req *request) (undo func(), err error) {
 	if err := d.useDatabase(c, req); err != nil {
 		return undo, err
 	}
-	if err := applySettings(c, req.settings); err != nil {
+	if err := c.useSettings(req.settings); err != nil {
 		return undo, err
 	}
-	undo = func() { resetSettings(c, req.settings) }
 	if len(req.external) == 0 {
 		return undo, nil
 	}
-	drop, err := createExternal(c, req.external)
-	return func() { drop(); resetSettings(c, req.settings) }, err
+	return createExternal(c, req.external)
 }
 
 // useDatabase changes the current database where it is another one. A session
@@ -157,37 +162,6 @@ func (d *door) useDatabase(c *conn, req *request) error {
 	}
 	c.database = database
 	return nil
-}
-
-// applySettings sets the request's settings on its connection.
-func applySettings(c *conn, settings []setting) error {
-	if len(settings) == 0 {
-		return nil
-	}
-	parts := make([]string, len(settings))
-	for i, s := range settings {
-		parts[i] = s.name + " = " + quote(s.value)
-	}
-	err := c.exec("SET " + strings.Join(parts, ", "))
-	if err != nil {
-		c.spoiled = true // an unknown part of them may be set
-	}
-	return err
-}
-
-// resetSettings takes the request's settings back, so that none leaks into
-// another request on this connection.
-func resetSettings(c *conn, settings []setting) {
-	if len(settings) == 0 {
-		return
-	}
-	parts := make([]string, len(settings))
-	for i, s := range settings {
-		parts[i] = s.name + " = DEFAULT"
-	}
-	if c.exec("SET "+strings.Join(parts, ", ")) != nil {
-		c.spoiled = true
-	}
 }
 
 // guard cancels the connection's statement when the request's context ends. The

@@ -258,6 +258,36 @@ func TestDoor_DropsSettingsAfterTheRequest(t *testing.T) {
 	}
 }
 
+// A SET is a statement: what the product sends with each request must not cost
+// two of them each time.
+func TestDoor_SetsTheSameSettingsOnce(t *testing.T) {
+	dsn := enginetest.StartForTest(t)
+	good(t, dsn, "CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a")
+	statements := func() (n int) {
+		t.Helper()
+		if _, err := fmt.Sscan(good(t, dsn, "SELECT value FROM system.events WHERE event = 'Query'"), &n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for _, test := range []struct{ settings, sql string }{
+		{"max_threads=3&max_block_size=77", "SELECT throwIf(getSetting('max_threads') != 3 OR getSetting('max_block_size') != 77)"},
+		{"max_insert_threads=1&optimize_on_insert=0", "INSERT INTO t FORMAT CSV\n1\n"},
+	} {
+		const requests = 20
+		before := statements()
+		for range requests {
+			if a := ask(t, dsn, test.settings, test.sql); a.status != http.StatusOK {
+				t.Fatalf("%s: %d %s", test.sql, a.status, a.body)
+			}
+		}
+		// One SET, one that takes it back before the question about the counter.
+		if got := statements() - before; got > requests+4 {
+			t.Errorf("%s: %d requests were %d statements", test.sql, requests, got)
+		}
+	}
+}
+
 func TestDoor_TakesExternalTables(t *testing.T) {
 	dsn := enginetest.StartForTest(t)
 	form := func(fields ...string) (string, string) {

@@ -39,7 +39,8 @@ func (d *door) insert(c *conn, req *request, st *statement, p *response, r *http
 
 // appendRows hands the body over in chunks, each as full as it comes.
 func (d *door) appendRows(s *insertStream, rows io.Reader, p *response) error {
-	buf := make([]byte, insertChunk)
+	buf := d.chunks.Get().(*[insertChunk]byte)[:] //nolint:forcetypeassert // New makes no other
+	defer func() { d.chunks.Put((*[insertChunk]byte)(buf)) }()
 	for {
 		_ = p.control.SetReadDeadline(time.Now().Add(readTimeout)) // not supported by test recorders only
 		n, err := io.ReadFull(rows, buf)

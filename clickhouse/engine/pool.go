@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -93,13 +94,15 @@ func tooMany(why string) error {
 	return &Error{Code: codeTooManyQueries, Text: "Too many simultaneous queries: " + why + ". (TOO_MANY_SIMULTANEOUS_QUERIES)"}
 }
 
-// get gives an idle connection of the role, or a new one. There are never more
-// than turns and sessions together, because only those ask.
-func (p *pool) get(r role) (*conn, error) {
+// get gives an idle connection of the role, if there is one the one that has
+// the wanted settings already, or a new one. There are never more than turns and
+// sessions together, because only those ask.
+func (p *pool) get(r role, settings []setting) (*conn, error) {
 	p.mu.Lock()
 	if list := p.idle[r]; len(list) > 0 {
-		c := list[len(list)-1]
-		p.idle[r] = list[:len(list)-1]
+		at := max(0, slices.IndexFunc(list, func(c *conn) bool { return c.has(settings) }))
+		c := list[at]
+		p.idle[r] = slices.Delete(list, at, at+1)
 		p.mu.Unlock()
 		return c, nil
 	}

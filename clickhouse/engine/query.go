@@ -40,10 +40,9 @@ func (d *door) whole(c *conn, req *request, st *statement, class int, format str
 	if class == classRead {
 		limits := []setting{{"max_result_bytes", strconv.FormatInt(d.cfg.MaxResultBytes, 10)}, {"result_overflow_mode", "throw"}}
 		if !names(req.settings, "max_result_bytes") {
-			if err := applySettings(c, limits); err != nil {
+			if err := c.useSettings(limits); err != nil {
 				return err
 			}
-			defer resetSettings(c, limits)
 		}
 	}
 	r, err := c.query(st.text, format, req.params)

@@ -75,6 +75,7 @@ func openDoor(cfg Config, library string, log *slog.Logger) (*door, error) {
 		return nil, fmt.Errorf("start engine in %s: %w", cfg.Path, err)
 	}
 	d := &door{cfg: cfg, log: log, accounts: newAccounts(cfg), killer: killer, now: time.Now}
+	d.chunks.New = func() any { return new([insertChunk]byte) }
 	d.pool = newPool(cfg, o.open)
 	d.sessions = newSessions(cfg, d.pool)
 	if err := killer.exec("CREATE DATABASE IF NOT EXISTS " + quoteName(cfg.Database)); err != nil {

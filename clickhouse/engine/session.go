@@ -48,7 +48,7 @@ func (s *sessions) take(req *request) (*conn, error) {
 	case se == nil && len(s.byKey) >= s.max:
 		return nil, tooMany("too many sessions")
 	case se == nil:
-		c, err := s.pool.get(req.account.role)
+		c, err := s.pool.get(req.account.role, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -122,7 +122,7 @@ func (d *door) lease(ctx context.Context, req *request) (*lease, error) {
 		}
 		return &lease{c, func() { d.sessions.give(req); free() }}, nil
 	}
-	c, err := d.pool.get(req.account.role)
+	c, err := d.pool.get(req.account.role, req.settings)
 	if err != nil {
 		free()
 		return nil, err

@@ -51,6 +51,7 @@ func (v *values) add(name, value string) error {
 	case name == "log_comment":
 		// The door's own mark for cancelling; a client's would hide the query.
 	case isSettingName(name):
+		v.settings = slices.DeleteFunc(v.settings, func(s setting) bool { return s.name == name })
 		v.settings = append(v.settings, setting{name, value})
 	default:
 		return &Error{Code: codeUnknownSetting, Text: "Unknown setting '" + name + "'. (UNKNOWN_SETTING)"}
