@@ -175,5 +175,5 @@ func (s *state) fact(n *network, r *record) {
 	}
 	n.facts[id] = f
 	s.facts = append(s.facts, schemas.UserFactRow{Offset: r.offset, Network: n.id, User: id, Zone: f.zone, Name: f.name})
-	s.users[userRef{n, id}] = struct{}{}
+	s.told[userRef{n, id}] = struct{}{}
 }

@@ -19,16 +19,16 @@ type capture struct {
 	number uint32 // of this capture: user.captured says who is written down
 	w      snapshotWriter
 	nets   []captured
-	at     int // nets[at] is being walked
+	at     uint32 // place of the next user to be looked at
+	end    uint32 // places from here on are of users who came later
 	users  uint64
+	keys   []keyImage // of one user
 }
 
-// captured is a network in a capture. Its users are walked from the last to the
-// first: one that leaves is replaced by the last one, which was visited before.
+// captured is a network in a capture.
 type captured struct {
 	net  *network
 	ids  dedupe.View
-	left int
 	from int64 // chains that end before are no part of the snapshot: the state holds them beyond what it must
 }
 
@@ -48,17 +48,14 @@ func (s *state) begin() *capture {
 		panic("invariant I3: a snapshot of a state with unwritten rows")
 	}
 	s.captures++
-	c := &capture{s: s, pos: s.pos, number: s.captures}
-	for _, k := range s.touched {
-		k.owed = true
-	}
+	c := &capture{s: s, pos: s.pos, number: s.captures, end: uint32(len(s.users.pages)) << pageUserBits}
 	s.owed = len(s.touched)
 	c.w.head(s)
 	c.w.uint(uint64(len(s.networks)))
 	for _, n := range s.networks {
 		c.w.network(n)
 		n.captured = len(c.nets)
-		c.nets = append(c.nets, captured{net: n, ids: n.ids.View(), left: len(n.list), from: n.horizon - int64(n.control.GapMs)})
+		c.nets = append(c.nets, captured{net: n, ids: n.ids.View(), from: n.horizon - int64(n.control.GapMs)})
 	}
 	s.capture = c
 	return c
@@ -71,53 +68,55 @@ func (s *state) hold(u *user) {
 	}
 }
 
-// user writes one user down.
+// user writes one user down. Of users of whom more is known (past.go) only what
+// the state must hold is written: the chains that do not end before an instant.
+// Nothing of the others is owed, since rows of chains that end before the horizon
+// are not held back.
 func (c *capture) user(u *user) {
 	u.captured = c.number
-	if len(u.keys) == 0 || u.net.captured >= len(c.nets) || c.nets[u.net.captured].net != u.net {
+	if u.gone() || u.net.captured >= len(c.nets) || c.nets[u.net.captured].net != u.net {
 		return // came after the capture began
 	}
-	keys := u.keys
-	if from := c.nets[u.net.captured].from; u.known != nil {
-		if keys = needed(c.s.rules, keys, from); len(keys) == 0 {
-			return
+	c.keys = c.keys[:0]
+	for k := range u.keys {
+		image := keyImage{device: k.device(), owed: c.s.owes(k), segs: k.Segs()}
+		if u.known() != nil {
+			part := k.Clone()
+			if !part.Leave(c.s.rules.Session, c.nets[u.net.captured].from) {
+				continue
+			}
+			image.segs = slices.Clone(part.Segs())
 		}
+		c.keys = append(c.keys, image)
+	}
+	if len(c.keys) == 0 {
+		return
 	}
 	c.users++
 	c.w.b = append(c.w.b, sectionUser)
 	c.w.uint(uint64(u.net.captured))
-	c.w.user(u.id, keys)
-}
-
-// needed gives what the state must hold of keys of which it knows more (past.go):
-// the chains that do not end before an instant. Nothing of the others is owed,
-// since rows of chains that end before the horizon are not held back.
-func needed(r *Rules, keys []*key, from int64) []*key {
-	var out []*key
-	for _, k := range keys {
-		part := key{device: k.device, owed: k.owed}
-		part.Segs = slices.Clone(k.Segs)
-		if part.Leave(r.Session, from) {
-			out = append(out, &part)
-		}
-	}
-	return out
+	c.w.user(u.name(), c.keys)
 }
 
 // step writes down up to n users, and reports whether none is left. The state
-// is then free of the capture.
+// is then free of the capture. Users keep their places, so each that was there
+// when the capture began is met, unless he has left: then he was written down before.
 func (c *capture) step(n int) (done bool) {
-	for ; c.at < len(c.nets); c.at++ {
-		x := &c.nets[c.at]
-		for x.left = min(x.left, len(x.net.list)); x.left > 0; n-- {
-			if n == 0 {
-				return false
-			}
-			x.left--
-			if u := x.net.list[x.left]; u.captured != c.number {
-				c.user(u)
-			}
+	for ; c.at < c.end; c.at++ {
+		p, i := c.s.users.page(c.at)
+		if p == nil {
+			c.at |= pageUsers - 1
+			continue
 		}
+		u := &p.users[i]
+		if u.net == nil || u.captured == c.number {
+			continue
+		}
+		if n == 0 {
+			return false
+		}
+		n--
+		c.user(u)
 	}
 	c.s.capture = nil
 	return true

@@ -34,24 +34,20 @@ func (s *state) takeFlush(topic string, now int64, force bool) *schemas.Flush {
 			n.written = n.greatest
 		}
 	}
-	for u := range s.users {
-		x := u.net.facts[u.id]
-		f.Users = append(f.Users, schemas.UserRow{Network: u.net.id, User: u.id, Zone: x.zone, Name: x.name})
-	}
-	clear(s.users)
+	s.tellUsers(f)
 	budget := s.rules.ForceKeys
 	s.touched = slices.DeleteFunc(s.touched, func(k *key) bool {
-		all := (force || k.owed) && budget > 0
+		all := (force || s.owes(k)) && budget > 0
 		if !all && k.held(now-s.rules.Rewrite) {
 			return false
 		}
-		if k.touched = s.flushKey(f, k, now, all); k.touched {
+		if s.flushKey(f, k, now, all) {
 			return false
 		}
 		if all {
 			budget--
 		}
-		s.settleDebt(k)
+		s.clear(k)
 		return true
 	})
 	for first, b := range s.ledger {

@@ -129,11 +129,11 @@ func (s *state) skipGap(stored []int64, to int64) {
 func (s *state) owedSpans() []schemas.EventsWindow {
 	var spans []schemas.EventsWindow
 	for _, k := range s.touched {
-		last := &k.Segs[len(k.Segs)-1]
-		spans = append(spans, schemas.EventsWindow{Network: k.net.id, User: k.user.id, FromMs: k.Segs[0].First, ToMs: last.Last})
-		k.touched, k.owed = false, false
-		for i := range k.sessions {
-			k.sessions[i].dirty = false
+		segs := k.Segs()
+		spans = append(spans, schemas.EventsWindow{Network: k.net().id, User: k.user.name(), FromMs: segs[0].First, ToMs: segs[len(segs)-1].Last()})
+		k.touched = false
+		for ps, i := k.sessions(), 0; i < len(ps); i++ {
+			ps[i].wrote(ps[i].written())
 		}
 	}
 	s.touched, s.owed = nil, 0
@@ -147,7 +147,7 @@ func (s *state) recall(spans []schemas.EventsWindow, read readBack) error {
 		n := s.network(w.Network)
 		x := n.late[w.User]
 		if x == nil {
-			x = &reentry{net: n, id: w.User, user: n.users[w.User], wanted: true, idsTo: n.horizon}
+			x = &reentry{net: n, id: w.User, user: s.user(n, []byte(w.User)), wanted: true, idsTo: n.horizon}
 			n.late[x.id] = x
 			s.reentered = append(s.reentered, x)
 		}
@@ -161,12 +161,12 @@ func (s *state) recall(spans []schemas.EventsWindow, read readBack) error {
 	}
 	for i := range spans {
 		w := &spans[i]
-		u := s.network(w.Network).users[w.User]
+		u := s.user(s.network(w.Network), []byte(w.User))
 		if u == nil {
 			continue // his events make no sessions
 		}
-		for _, k := range u.keys {
-			s.before = s.rules.Session.Build(s.before[:0], k.Segs)
+		for k := range u.keys {
+			s.before = s.rules.Session.Build(s.before[:0], k.Segs())
 			for j := range s.before {
 				if x := &s.before[j]; x.StartMs <= w.ToMs && x.EndMs >= w.FromMs {
 					s.rewrite(k, x.StartMs)

@@ -51,7 +51,7 @@ func max2(a, b dedupe.Verdict) dedupe.Verdict {
 // state although the instant is before the horizon.
 func (s *state) remembers(u *user, ms int64) bool {
 	w := s.window(ms)
-	return u != nil && ms+s.rules.Repeat < u.idsTo && sessionize.Covered(u.known, w)
+	return u != nil && u.known() != nil && ms+s.rules.Repeat < u.more.idsTo && sessionize.Covered(u.known(), w)
 }
 
 // note keeps what has re-entered with the last batch. The horizons have not
@@ -60,15 +60,17 @@ func (s *state) note() {
 	p := &s.past
 	for _, x := range s.reentered {
 		delete(x.net.late, x.id)
-		u := x.net.users[x.id]
+		u := s.user(x.net, []byte(x.id))
 		if u == nil {
 			continue // nothing of him is stored, or no sessions
 		}
-		u.known, u.idsTo, u.turn = x.windows, x.idsTo, p.turn
+		m := u.extra()
+		m.known, m.idsTo, m.turn = x.windows, x.idsTo, p.turn
 		// What is after the horizon is in the state and stays as long as the user does.
-		if last := &u.known[len(u.known)-1]; last.To >= x.net.horizon {
+		if last := &m.known[len(m.known)-1]; last.To >= x.net.horizon {
 			last.To = math.MaxInt64
 		}
+		m.noted++
 		p.users[0] = append(p.users[0], u)
 	}
 	s.reentered = s.reentered[:0]
@@ -86,9 +88,11 @@ func (s *state) turnPast() {
 		return
 	}
 	for _, u := range p.users[1] {
-		if u.turn != p.turn { // else read again since
+		if u.more.noted--; u.more.turn != p.turn { // else read again since
 			s.forget(u)
 		}
+		u.trim()
+		s.users.release(u)
 	}
 	p.users[1], p.users[0] = p.users[0], nil
 	p.ids[1], p.ids[0] = p.ids[0], dedupe.NewSet(s.rules.Repeat, s.rules.LeastIDs)
@@ -98,12 +102,12 @@ func (s *state) turnPast() {
 // forget makes the state of a user what it must be again: the chains that an
 // event at or after the horizon can touch.
 func (s *state) forget(u *user) {
-	if u == nil || u.known == nil {
+	if u == nil || u.known() == nil {
 		return
 	}
 	s.hold(u) // before: a snapshot leaves out what is known beyond need
-	u.known = nil
-	for _, k := range slices.Backward(u.keys) { // a key that leaves is replaced by the last one
+	u.more.known = nil
+	for _, k := range slices.Collect(u.keys) {
 		s.leave(k)
 		s.enqueue(k)
 	}

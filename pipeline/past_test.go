@@ -32,8 +32,9 @@ func remembered(t *testing.T, late ...int64) (*state, *tables) {
 // the horizon.
 func (s *state) early() (first []int64) {
 	n := s.networks["n0"]
-	for _, x := range n.users["u0"].keys[0].Segs {
-		if x.Last < n.horizon-int64(n.control.GapMs) {
+	segs := s.user(n, []byte("u0")).own.Segs()
+	for i := range segs {
+		if x := &segs[i]; x.Last() < n.horizon-int64(n.control.GapMs) {
 			first = append(first, x.First)
 		}
 	}
@@ -49,7 +50,7 @@ func TestPast_KnowsNoSpanWithAHole(t *testing.T) {
 		t.Fatalf("after a late event it holds chains from %v, want the one from 10", got)
 	}
 	s, _ = remembered(t, 12, 151)
-	known := s.networks["n0"].users["u0"].known
+	known := s.user(s.networks["n0"], []byte("u0")).known()
 	for _, first := range s.early() {
 		if !sessionize.Within(known, first) {
 			t.Errorf("it holds the chain from %d, and knows %v", first, known)

@@ -14,7 +14,7 @@ func (s *state) presence(n *network, row *schemas.EventRow, read readBack) error
 	}
 	e := s.sessionEvent(row)
 	k := s.keyOf(n, row.Event.User, row.DeviceID)
-	if len(k.sliceTombs) == 0 { // else the session may get back a slice that is to be withdrawn
+	if k.more == nil || len(k.more.sliceTombs) == 0 { // else the session may get back a slice that is to be withdrawn
 		if start, ok := k.Extend(s.rules.Session, &e); ok {
 			k.change(start)
 			s.touch(k)
@@ -31,7 +31,7 @@ func (s *state) presence(n *network, row *schemas.EventRow, read readBack) error
 			panic("invariant: an event is undecided although its surroundings have re-entered")
 		}
 	}
-	s.after = s.rules.Session.BuildPart(s.after[:0], k.Segs, from, until)
+	s.after = s.rules.Session.BuildPart(s.after[:0], k.Segs(), from, until)
 	s.diff(k)
 	s.enqueue(k)
 	return nil
@@ -49,7 +49,7 @@ func (s *state) sessionEvent(row *schemas.EventRow) sessionize.Event {
 // it gives the part of the key that they lie in.
 func (s *state) remember(k *key, ms int64) (from int, until int64) {
 	from, until = k.Around(s.rules.Session, ms)
-	s.before = s.rules.Session.BuildPart(s.before[:0], k.Segs, from, until)
+	s.before = s.rules.Session.BuildPart(s.before[:0], k.Segs(), from, until)
 	return from, until
 }
 
@@ -94,25 +94,25 @@ func sameRow(a, b *sessionize.Session) bool {
 func (s *state) exist(k *key, x *sessionize.Session) {
 	k.change(x.StartMs)
 	s.touch(k)
-	if len(k.tombs) > 0 {
-		k.tombs = slices.DeleteFunc(k.tombs, func(t int64) bool { return t == x.StartMs })
+	m := k.more
+	if m == nil {
+		return
 	}
-	if len(k.sliceTombs) == 0 {
+	m.tombs = slices.DeleteFunc(m.tombs, func(t int64) bool { return t == x.StartMs })
+	if len(m.sliceTombs) == 0 {
 		return
 	}
 	for _, d := range s.dates(&s.is, x) {
-		k.sliceTombs = slices.DeleteFunc(k.sliceTombs, func(t sliceTomb) bool { return t.start == x.StartMs && t.date == d })
+		m.sliceTombs = slices.DeleteFunc(m.sliceTombs, func(t sliceTomb) bool { return t.start == x.StartMs && t.date == d })
 	}
 }
 
 // cease notes that a session is no more: it gets a tombstone, and every slice
 // that it had does, whether this worker wrote them or not.
 func (s *state) cease(k *key, x *sessionize.Session) {
-	if i, ok := k.published(x.StartMs); ok {
-		k.sessions = slices.Delete(k.sessions, i, i+1)
-	}
-	if !slices.Contains(k.tombs, x.StartMs) {
-		k.tombs = append(k.tombs, x.StartMs)
+	k.unpublish(x.StartMs)
+	if m := k.extra(); !slices.Contains(m.tombs, x.StartMs) {
+		m.tombs = append(m.tombs, x.StartMs)
 	}
 	for _, d := range s.dates(&s.was, x) {
 		k.bury(x.StartMs, d)
@@ -145,31 +145,97 @@ func (s *state) dates(scratch *[]int32, x *sessionize.Session) []int32 {
 // bury notes the tombstone of a slice.
 func (k *key) bury(start int64, date int32) {
 	t := sliceTomb{start, date}
-	if !slices.Contains(k.sliceTombs, t) {
-		k.sliceTombs = append(k.sliceTombs, t)
+	if m := k.extra(); !slices.Contains(m.sliceTombs, t) {
+		m.sliceTombs = append(m.sliceTombs, t)
 	}
 }
 
-// change marks the session that starts at an instant as to be written.
-func (k *key) change(start int64) {
-	i, ok := k.published(start)
-	if ok {
-		k.sessions[i].dirty = true
-		return
+// extra gives what few keys have, making it if needed.
+func (k *key) extra() *keyMore {
+	if k.more == nil {
+		k.more = new(keyMore)
 	}
-	k.sessions = slices.Insert(k.sessions, i, published{start: start, dirty: true})
+	return k.more
+}
+
+// sessions gives what was done about the key's sessions, by start.
+func (k *key) sessions() []published {
+	switch {
+	case k.more != nil && len(k.more.sessions) > 0:
+		return k.more.sessions
+	case k.one[0].done == 0:
+		return nil
+	}
+	return k.one[:]
 }
 
 // published finds what was done about the session that starts at an instant,
-// or its place.
-func (k *key) published(start int64) (int, bool) {
-	return slices.BinarySearchFunc(k.sessions, start, func(p published, start int64) int { return cmp(p.start, start) })
+// making it if needed.
+func (k *key) published(start int64) *published {
+	ps := k.sessions()
+	if len(ps) == 0 {
+		k.one[0].start = start
+		return &k.one[0]
+	}
+	i, ok := findPublished(ps, start)
+	if ok {
+		return &ps[i]
+	}
+	m := k.extra()
+	m.sessions = slices.Insert(ps, i, published{start: start})
+	k.one[0] = published{}
+	return &m.sessions[i]
 }
+
+// unpublish forgets what was done about a session.
+func (k *key) unpublish(start int64) {
+	if i, ok := findPublished(k.sessions(), start); ok {
+		k.keepSessions(func(j int, _ *published) bool { return j != i })
+	}
+}
+
+// keepSessions forgets what was done about other sessions.
+func (k *key) keepSessions(keep func(i int, p *published) bool) {
+	ps := k.sessions()
+	kept := ps[:0]
+	for i := range ps {
+		if keep(i, &ps[i]) {
+			kept = append(kept, ps[i])
+		}
+	}
+	switch m := k.more; {
+	case len(kept) == len(ps):
+	case len(kept) == 0:
+		k.one[0] = published{}
+		if m != nil {
+			m.sessions = nil
+		}
+	case len(kept) == 1: // so it was not the only one
+		k.one[0], m.sessions = kept[0], nil
+	default:
+		m.sessions = kept
+	}
+	k.trim()
+}
+
+// trim lets go the memory of what few keys have, if it is empty.
+func (k *key) trim() {
+	if m := k.more; m != nil && len(m.sessions)+len(m.tombs)+len(m.sliceTombs) == 0 {
+		k.more = nil
+	}
+}
+
+func findPublished(ps []published, start int64) (int, bool) {
+	return slices.BinarySearchFunc(ps, start, func(p published, start int64) int { return cmp(p.start, start) })
+}
+
+// change marks the session that starts at an instant as to be written.
+func (k *key) change(start int64) { k.published(start).done |= 1 }
 
 // touch puts a key on the list of those that the next flush looks at.
 func (s *state) touch(k *key) {
 	if !k.touched {
-		k.touched = true
+		k.touched, k.touchAt = true, s.captures
 		s.touched = append(s.touched, k)
 	}
 }

@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"maps"
+	"math"
 	"slices"
 
 	"daybook/pipeline/sessionize"
@@ -10,51 +12,75 @@ import (
 // owe marks a key whose newest rows a capture found held back: all of them are
 // to be written again, for which of them it was is not kept.
 func (s *state) owe(k *key) {
-	s.after = s.rules.Session.Build(s.after[:0], k.Segs)
+	s.after = s.rules.Session.Build(s.after[:0], k.Segs())
 	for i := range s.after {
 		k.change(s.after[i].StartMs)
 	}
 	s.touch(k)
 }
 
-// settleDebt notes that nothing of a key is held back any more. A capture that
-// has not come to the key yet must still show it as owed: the rows are not
-// durable before the flush is.
-func (s *state) settleDebt(k *key) {
-	if k.owed {
+// owes says whether a key was held back already when the last capture was begun.
+func (s *state) owes(k *key) bool { return k.touched && k.touchAt != s.captures }
+
+// clear notes that nothing of a key is held back any more. A capture that has not
+// come to the key yet must still show it as owed: the rows are not durable before
+// the flush is.
+func (s *state) clear(k *key) {
+	if s.owes(k) {
 		s.hold(k.user)
-		k.owed = false
 		s.owed--
 	}
+	k.touched = false
 }
 
 // held says, at a glance, that nothing of a touched key is due: every changed
 // session was written after an instant (wall clock, ms) and stays in the state.
 // A flush looks at every key that is held back: hundreds of thousands.
 func (k *key) held(after int64) bool {
-	if len(k.tombs) > 0 || len(k.sliceTombs) > 0 {
+	if k.more != nil && len(k.more.tombs)+len(k.more.sliceTombs) > 0 {
 		return false
 	}
-	stays := k.net.wanted - int64(k.net.control.GapMs)
-	for i := range k.sessions {
-		p := &k.sessions[i]
-		if p.dirty && (p.written == 0 || p.written <= after || p.start < stays && (len(k.Segs) > 1 || k.Segs[0].Last < stays)) {
+	segs := k.Segs()
+	stays := k.net().wanted - int64(k.net().control.GapMs)
+	ps := k.sessions()
+	for i := range ps {
+		p := &ps[i]
+		if p.dirty() && (p.written() == 0 || p.written() <= after || p.start < stays && (len(segs) > 1 || segs[0].Last() < stays)) {
 			return false
 		}
 	}
 	return true
 }
 
+// tellUsers writes the users that entered the state or of whom something changed,
+// with what is known of them now.
+func (s *state) tellUsers(f *schemas.Flush) {
+	if len(s.told) > 0 {
+		for _, u := range s.entered {
+			s.told[u] = struct{}{}
+		}
+		s.entered = slices.AppendSeq(s.entered[:0], maps.Keys(s.told))
+		clear(s.told)
+	}
+	for _, u := range s.entered {
+		x := u.net.facts[u.id]
+		f.Users = append(f.Users, schemas.UserRow{Network: u.net.id, User: u.id, Zone: x.zone, Name: x.name})
+	}
+	clear(s.entered)
+	s.entered = s.entered[:0]
+}
+
 // flushKey writes what is due of one key; it reports whether something is left.
 func (s *state) flushKey(f *schemas.Flush, k *key, now int64, force bool) bool {
 	// A tombstone and what replaces it travel in one block.
-	force = force || len(k.tombs) > 0 || len(k.sliceTombs) > 0
+	force = force || k.more != nil && len(k.more.tombs)+len(k.more.sliceTombs) > 0
 	s.bury(f, k)
-	s.after = s.rules.Session.Build(s.after[:0], k.Segs)
+	s.after = s.rules.Session.Build(s.after[:0], k.Segs())
 	left := false
-	for i := range k.sessions {
-		p := &k.sessions[i]
-		if !p.dirty {
+	ps := k.sessions()
+	for i := range ps {
+		p := &ps[i]
+		if !p.dirty() {
 			continue
 		}
 		at, ok := slices.BinarySearchFunc(s.after, p.start, func(x sessionize.Session, start int64) int { return cmp(x.StartMs, start) })
@@ -62,10 +88,10 @@ func (s *state) flushKey(f *schemas.Flush, k *key, now int64, force bool) bool {
 			panic("invariant: a changed session is not in the state")
 		}
 		x := &s.after[at]
-		leaves := x.ChainEnd+int64(k.net.control.GapMs) < k.net.wanted
-		if force || leaves || p.written == 0 || now-p.written >= s.rules.Rewrite {
+		leaves := x.ChainEnd+int64(k.net().control.GapMs) < k.net().wanted
+		if force || leaves || p.written() == 0 || now-p.written() >= s.rules.Rewrite {
 			s.live(f, k, x)
-			p.dirty, p.written = false, now
+			p.wrote(now)
 		} else {
 			left = true
 		}
@@ -85,29 +111,34 @@ func cmp(a, b int64) int {
 
 // bury writes the tombstones of a key.
 func (s *state) bury(f *schemas.Flush, k *key) {
-	for _, start := range k.tombs {
+	m := k.more
+	if m == nil {
+		return
+	}
+	for _, start := range m.tombs {
 		f.Sessions = append(f.Sessions, schemas.SessionRow{
-			ID: k.id(start), Network: k.net.id, User: k.user.id, Device: k.device, StartMs: start, EndMs: start, Zone: "UTC", Deleted: true,
+			ID: k.id(start), Network: k.net().id, User: k.user.name(), Device: k.device(), StartMs: start, EndMs: start, Zone: "UTC", Deleted: true,
 		})
 	}
-	for _, t := range k.sliceTombs {
+	for _, t := range m.sliceTombs {
 		f.Slices = append(f.Slices, schemas.SliceRow{
-			Session: k.id(t.start), Network: k.net.id, User: k.user.id, Device: k.device, Date: t.date, SessionStart: t.start, Zone: "UTC", Deleted: true,
+			Session: k.id(t.start), Network: k.net().id, User: k.user.name(), Device: k.device(), Date: t.date, SessionStart: t.start, Zone: "UTC", Deleted: true,
 		})
 	}
-	k.tombs, k.sliceTombs = k.tombs[:0], k.sliceTombs[:0]
+	m.tombs, m.sliceTombs = nil, nil
+	k.trim()
 }
 
 // id gives the identity of the key's session that starts at an instant.
 func (k *key) id(start int64) [16]byte {
-	return schemas.SessionID(k.net.id, k.user.id, k.device, start)
+	return schemas.SessionID(k.net().id, k.user.name(), k.device(), start)
 }
 
 // live writes a session and its slices.
 func (s *state) live(f *schemas.Flush, k *key, x *sessionize.Session) {
 	id, zone := k.id(x.StartMs), s.zones.name(x.Zone)
 	f.Sessions = append(f.Sessions, schemas.SessionRow{
-		ID: id, Network: k.net.id, User: k.user.id, Device: k.device, StartMs: x.StartMs, EndMs: x.EndMs, Events: x.Events,
+		ID: id, Network: k.net().id, User: k.user.name(), Device: k.device(), StartMs: x.StartMs, EndMs: x.EndMs, Events: x.Events,
 		Class: x.Class, Flags: x.Flags, Zone: zone, GapMs: x.Gap, End: x.End,
 	})
 	s.parts = s.rules.Split(s.parts[:0], zone, x.StartMs, x.EndMs)
@@ -116,7 +147,7 @@ func (s *state) live(f *schemas.Flush, k *key, x *sessionize.Session) {
 		at := len(s.runs)
 		s.runs = append(s.runs, p.Runs...)
 		f.Slices = append(f.Slices, schemas.SliceRow{
-			Session: id, Network: k.net.id, User: k.user.id, Device: k.device, Class: x.Class, Flags: x.Flags, Zone: zone,
+			Session: id, Network: k.net().id, User: k.user.name(), Device: k.device(), Class: x.Class, Flags: x.Flags, Zone: zone,
 			Date: p.Date, Runs: s.runs[at:len(s.runs):len(s.runs)], Seconds: p.Seconds, SessionStart: x.StartMs,
 			ContinuesFrom: i > 0, ContinuesTo: i+1 < len(s.parts),
 		})
@@ -127,58 +158,82 @@ func (s *state) live(f *schemas.Flush, k *key, x *sessionize.Session) {
 // horizon. A user of whom more is known stays as he is until that is forgotten:
 // a chain that left between two that stay would make neighbours of them.
 func (s *state) leave(k *key) {
-	if k.user.known != nil {
+	if k.user.known() != nil {
 		return
 	}
-	bound := k.net.horizon - int64(k.net.control.GapMs)
+	bound := k.net().horizon - int64(k.net().control.GapMs)
 	holds := k.Leave(s.rules.Session, bound)
-	k.sessions = slices.DeleteFunc(k.sessions, func(p published) bool {
-		gone := !holds || p.start < k.Segs[0].First
-		if gone && p.dirty {
+	k.keepSessions(func(_ int, p *published) bool {
+		gone := !holds || p.start < k.Segs()[0].First
+		if gone && p.dirty() {
 			panic("invariant: a changed session leaves the state unwritten")
 		}
-		return gone
+		return !gone
 	})
 	if !holds {
 		s.drop(k)
 	}
 }
 
-// enqueue notes when to look whether a key can leave.
+// enqueue notes when to look whether a key can leave, unless the user is looked
+// at anyway.
 func (s *state) enqueue(k *key) {
-	if k.queued || k.dead || k.Expanded() || k.user.known != nil {
+	u := k.user
+	if !k.live || k.Expanded() || u.known() != nil {
 		return
 	}
-	k.queued = true
-	due := (k.FirstChainEnd(s.rules.Session) + int64(k.net.control.GapMs)) / s.rules.ExpiryBucket
-	k.net.expiry[due] = append(k.net.expiry[due], k)
-	k.net.nextDue = min(k.net.nextDue, due)
+	p, i := s.users.page(u.at)
+	if p.next[i] != notQueued {
+		return
+	}
+	n := u.net
+	due := (k.FirstChainEnd(s.rules.Session) + int64(n.control.GapMs)) / s.rules.ExpiryBucket
+	first, ok := n.expiry[due]
+	if p.next[i] = queuedLast; ok {
+		p.next[i] = first + queuedAfter
+	}
+	n.expiry[due] = u.at
+	n.nextDue = min(n.nextDue, due)
 }
 
-// expire looks at the keys that are due. A key may stay longer than it must:
+// expire looks at the users that are due. A key may stay longer than it must:
 // what it holds is then still true.
 func (s *state) expire(n *network) {
 	now := n.horizon / s.rules.ExpiryBucket
 	if n.nextDue >= now {
 		return
 	}
-	var due []*key
-	n.nextDue = 1<<63 - 1
-	for bucket, keys := range n.expiry {
+	var due []int64
+	n.nextDue = math.MaxInt64
+	for bucket := range n.expiry {
 		if bucket < now {
-			due = append(due, keys...)
-			delete(n.expiry, bucket)
+			due = append(due, bucket)
 		} else {
 			n.nextDue = min(n.nextDue, bucket)
 		}
 	}
-	for _, k := range due {
-		k.queued = false
-		if k.dead {
-			continue
+	slices.Sort(due)
+	var keys []*key // of one user
+	for _, bucket := range due {
+		at := n.expiry[bucket]
+		delete(n.expiry, bucket)
+		for last := false; !last; {
+			p, i := s.users.page(at)
+			u := &p.users[i]
+			if last = p.next[i] == queuedLast; !last {
+				at = p.next[i] - queuedAfter
+			}
+			p.next[i] = notQueued
+			if u.gone() {
+				s.users.release(u)
+				continue
+			}
+			s.hold(u)
+			keys = slices.AppendSeq(keys[:0], u.keys)
+			for _, k := range keys {
+				s.leave(k)
+				s.enqueue(k)
+			}
 		}
-		s.hold(k.user)
-		s.leave(k)
-		s.enqueue(k)
 	}
 }

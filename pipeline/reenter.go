@@ -72,7 +72,7 @@ func (s *state) reenterLate(b *batch, read readBack) error {
 	for _, x := range s.reentered {
 		if x.wanted {
 			s.forget(x.user)
-			x.user = x.net.users[x.id] // he may be gone
+			x.user = s.user(x.net, []byte(x.id)) // he may be gone
 			if len(all) < aheadUsers {
 				s.lookAhead(x)
 			}
@@ -103,7 +103,7 @@ func (s *state) examine(r *record) {
 	if !late && sessionize.MarkOf(r.event.Kind) == sessionize.MarkNone || n.dark(r.timeMs) || n.dark(r.receivedMs) || n.control.TooOld(r.timeMs, r.receivedMs) {
 		return
 	}
-	u := n.users[string(r.event.User)]
+	u := s.user(n, r.event.User)
 	decided := s.decides(n, u, r)
 	if !late && decided {
 		return
@@ -134,9 +134,9 @@ func (s *state) decides(n *network, u *user, r *record) bool {
 // summary could not decide. The accepted events of the batch in hand are not
 // stored yet: they are united from its rows.
 func (s *state) reenterOne(n *network, u *user, ms int64, read readBack) error {
-	x := &reentry{net: n, id: u.id, user: u, windows: []sessionize.Window{s.window(ms)}}
-	near := u.known
-	if o := n.late[u.id]; o != nil {
+	x := &reentry{net: n, id: u.name(), user: u, windows: []sessionize.Window{s.window(ms)}}
+	near := u.known()
+	if o := n.late[u.name()]; o != nil {
 		near = o.windows // he was forgotten before these were read
 	}
 	// What lies between two windows must be known where it is shorter than a gap.
@@ -146,7 +146,7 @@ func (s *state) reenterOne(n *network, u *user, ms int64, read readBack) error {
 		}
 	}
 	x.windows = sessionize.Cover(x.windows, u.segments(), s.rules.MaxGap)
-	for _, i := range s.rowsOf(n, u.id) {
+	for _, i := range s.rowsOf(n, u.name()) {
 		if r := &s.rows[i]; inPresence(r.Event.Kind) && sessionize.Within(x.windows, r.TimeMs) {
 			x.add(string(r.DeviceID), sessionize.StoredEvent{ID: string(r.Event.ID), Event: s.sessionEvent(r)})
 		}
@@ -213,16 +213,16 @@ func (s *state) unite(x *reentry) {
 	for device := range x.events {
 		s.keyOf(x.net, []byte(x.id), []byte(device))
 	}
-	u := x.net.users[x.id]
+	u := s.user(x.net, []byte(x.id))
 	if u == nil {
 		return // nothing stored, nothing held
 	}
 	s.hold(u)
-	for _, k := range u.keys {
+	for k := range u.keys {
 		if !k.Expanded() {
 			s.expanded = append(s.expanded, k)
 		}
-		k.Expand(x.windows, x.events[k.device])
+		k.Expand(x.windows, x.events[k.device()])
 	}
 	x.events = nil
 }
@@ -240,9 +240,9 @@ func (u *user) segments() []*sessionize.Key {
 	if u == nil {
 		return nil
 	}
-	ks := make([]*sessionize.Key, len(u.keys))
-	for i, k := range u.keys {
-		ks[i] = &k.Key
+	var ks []*sessionize.Key
+	for k := range u.keys {
+		ks = append(ks, &k.Key)
 	}
 	return ks
 }

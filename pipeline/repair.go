@@ -26,7 +26,7 @@ func (s *state) examineRepair(rec *record) {
 	for _, id := range r.Users {
 		x := n.late[id]
 		if x == nil {
-			x = &reentry{net: n, id: id, user: n.users[id]}
+			x = &reentry{net: n, id: id, user: s.user(n, []byte(id))}
 			n.late[id] = x
 			s.reentered = append(s.reentered, x)
 		}
@@ -46,13 +46,13 @@ func (s *state) repair(r *schemas.Repair, offset int64) error {
 	}
 	sessions, parts := map[[16]byte]bool{}, map[storedSlice]bool{}
 	for _, id := range r.Users {
-		u := n.users[id]
+		u := s.user(n, []byte(id))
 		if u == nil {
 			continue
 		}
-		s.users[userRef{n, id}] = struct{}{}
-		for _, k := range u.keys {
-			s.before = s.rules.Session.Build(s.before[:0], k.Segs)
+		s.told[userRef{n, id}] = struct{}{}
+		for k := range u.keys {
+			s.before = s.rules.Session.Build(s.before[:0], k.Segs())
 			for i := range s.before {
 				x := &s.before[i]
 				sessions[k.id(x.StartMs)] = true
@@ -92,8 +92,6 @@ type storedSlice struct {
 
 // rewrite has a session written with the next flush, whenever it was written last.
 func (s *state) rewrite(k *key, start int64) {
-	k.change(start)
-	i, _ := k.published(start)
-	k.sessions[i].written = 0
+	*k.published(start) = published{start: start, done: 1}
 	s.touch(k)
 }

@@ -56,7 +56,7 @@ func readSnapshot(rules *Rules, b []byte) (s *state, err error) {
 	if r.bad || len(r.b) > 0 {
 		return nil, fmt.Errorf("%w: malformed, or %d bytes too long", errSnapshot, len(r.b))
 	}
-	clear(s.users) // written before the snapshot
+	s.entered = nil // written before the snapshot
 	return s, nil
 }
 
@@ -114,7 +114,7 @@ func (w *snapshotWriter) network(n *network) {
 	w.int(n.greatest)
 	w.int(n.horizon)
 	w.uint(uint64(n.ids.Len()))
-	w.uint(uint64(len(n.users)))
+	w.uint(uint64(n.users))
 	w.uint(uint64(len(n.facts)))
 	for id, f := range n.facts {
 		w.string(id)
@@ -137,9 +137,16 @@ func (w *snapshotWriter) control(c *schemas.Control) {
 	w.b = append(w.b, b...)
 }
 
-// user writes a user with keys of his. An owed key has sessions whose newest row
-// was held back when the snapshot was begun.
-func (w *snapshotWriter) user(id string, keys []*key) {
+// keyImage is what a snapshot holds of a key. An owed key has sessions whose
+// newest row was held back when the snapshot was begun.
+type keyImage struct {
+	device string
+	owed   bool
+	segs   []sessionize.Segment
+}
+
+// user writes a user with keys of his.
+func (w *snapshotWriter) user(id string, keys []keyImage) {
 	w.string(id)
 	w.uint(uint64(len(keys)))
 	for _, k := range keys {
@@ -149,20 +156,20 @@ func (w *snapshotWriter) user(id string, keys []*key) {
 		} else {
 			w.b = append(w.b, 0)
 		}
-		w.uint(uint64(len(k.Segs)))
-		for i := range k.Segs {
-			w.segment(&k.Segs[i])
+		w.uint(uint64(len(k.segs)))
+		for i := range k.segs {
+			w.segment(&k.segs[i])
 		}
 	}
 }
 
 func (w *snapshotWriter) segment(s *sessionize.Segment) {
 	w.int(s.First)
-	w.int(s.Last - s.First)
-	if s.FirstSignal == sessionize.NoSignal {
+	w.int(s.Last() - s.First)
+	if signal := s.FirstSignal(); signal == sessionize.NoSignal {
 		w.uint(0)
 	} else {
-		w.uint(uint64(s.FirstSignal-s.First) + 1)
+		w.uint(uint64(signal-s.First) + 1)
 	}
 	w.int(s.MinOffset)
 	w.uint(uint64(s.Events))
@@ -302,7 +309,7 @@ func (r *snapshotReader) network(s *state) *network {
 	n.greatest, n.horizon = r.int(), r.int()
 	n.written = n.greatest
 	n.ids.Grow(int(r.count()))
-	n.grow(int(r.count()))
+	r.count() // of users
 	for range r.count() {
 		id := r.string()
 		n.facts[id] = fact{zone: r.string(), name: r.string()}
@@ -333,9 +340,9 @@ func (r *snapshotReader) segments(s *state, k *key) {
 	for range r.count() {
 		x := r.segment()
 		r.bad = r.bad || int(x.Zone) >= len(s.zones.names)
-		k.Segs = append(k.Segs, x)
+		k.Append(&x)
 	}
-	if r.bad || len(k.Segs) == 0 {
+	if r.bad || len(k.Segs()) == 0 {
 		r.fail()
 		return
 	}
@@ -372,13 +379,13 @@ func (r *snapshotReader) networkV1(s *state) {
 
 func (r *snapshotReader) segment() sessionize.Segment {
 	x := sessionize.Segment{First: r.int()}
-	x.Last = x.First + r.int()
-	x.FirstSignal = sessionize.NoSignal
+	last, signal := x.First+r.int(), int64(sessionize.NoSignal)
 	if d := r.uint(); d > 0 {
-		x.FirstSignal = x.First + int64(d-1)
+		signal = x.First + int64(d-1)
 	}
 	x.MinOffset, x.Events, x.Gap = r.int(), uint32(r.uint()), int32(r.int())
 	x.Period, x.Zone = uint16(r.uint()), uint16(r.uint())
 	x.Class, x.Flags, x.Mark = schemas.DeviceClass(r.byte()), schemas.EventFlags(r.byte()), sessionize.Mark(r.byte())
+	r.bad = r.bad || !x.SetTimes(last, signal) || x.Events == 0
 	return x
 }

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"hash/maphash"
 	"math"
 
 	"daybook/pipeline/dedupe"
@@ -25,6 +26,7 @@ type state struct {
 
 	pos      int64 // next offset
 	networks map[string]*network
+	users    users
 	poison   *poison  // told which record is applied; nil where nobody asks
 	lastNet  *network // found last: records of a network come together
 	zones    symbols
@@ -36,7 +38,8 @@ type state struct {
 	rejects   []schemas.RejectRow
 	settings  []schemas.SettingRow
 	facts     []schemas.UserFactRow
-	users     map[userRef]struct{} // users that entered the state, or of whom a fact changed
+	entered   []userRef            // users that entered the state
+	told      map[userRef]struct{} // users of whom a fact changed, or whose row is to be written again
 	touched   []*key               // keys with changed sessions or tombstones; throttled ones stay over a flush
 	expanded  []*key               // keys that hold re-entered events
 	past      past
@@ -86,11 +89,11 @@ type network struct {
 	ids      *dedupe.Set
 	history  lateCounts
 	facts    map[string]fact
-	users    map[string]*user
+	users    int                 // in the state
+	salt     uint64              // of the hash of users
 	late     map[string]*reentry // of the batch in hand, by user
-	list     []*user             // users, in any order: a capture walks them while they come and go
 	captured int                 // place among the networks of the last capture
-	expiry   map[int64][]*key    // by bucket of (end of first chain + gap): when to look whether a key can leave
+	expiry   map[int64]uint32    // by bucket of (end of first chain + gap): when to look whether a user can leave. The place of the first one; the others are linked
 	nextDue  int64               // no bucket below is filled
 }
 
@@ -103,89 +106,45 @@ type userRef struct {
 	id  string
 }
 
-// user holds the keys of one user: one a device.
-type user struct {
-	id       string
-	net      *network
-	at       int    // in net.list
-	captured uint32 // number of the last capture that has written the user down
-	keys     []*key
-	devices  map[string]*key     // keys by device; nil while they are few
-	known    []sessionize.Window // spans before the horizon of which everything stored is in the state; nil if none
-	idsTo    int64               // … and every id before this instant is in past
-	turn     uint32              // of past, in which that was read
-	first    [1]*key             // memory of keys
-}
-
-// fewDevices is how many keys of a user are looked through one by one. People
-// have two or three devices; a client that makes a new id each time has no end.
-const fewDevices = 8
-
-// key gives the key of a device; nil if the state holds none.
-func (u *user) key(device []byte) *key {
-	if u.devices != nil {
-		return u.devices[string(device)]
-	}
-	for _, k := range u.keys {
-		if k.device == string(device) {
-			return k
-		}
-	}
-	return nil
-}
-
-// add puts in a key.
-func (u *user) add(k *key) {
-	k.at = len(u.keys)
-	u.keys = append(u.keys, k)
-	if len(u.keys) == fewDevices+1 {
-		u.devices = make(map[string]*key, 2*len(u.keys))
-		for _, o := range u.keys {
-			u.devices[o.device] = o
-		}
-	} else if u.devices != nil {
-		u.devices[k.device] = k
-	}
-}
-
-// remove takes out a key.
-func (u *user) remove(k *key) {
-	last := len(u.keys) - 1
-	u.keys[k.at] = u.keys[last]
-	u.keys[k.at].at = k.at
-	u.keys[last] = nil
-	u.keys = u.keys[:last]
-	if u.devices != nil {
-		delete(u.devices, k.device)
-	}
-}
-
-// key is one (network, user, device).
+// key is one (network, user, device). Most have one segment and one session, and
+// nothing of them to be withdrawn.
 type key struct {
 	sessionize.Key
 
-	net        *network
-	user       *user
-	device     string
-	at         int         // in user.keys
-	sessions   []published // by start
+	user    *user
+	name    string       // of the device; in user.own the user's before
+	one     [1]published // the only session that something was done about, unless there are more
+	more    *keyMore
+	touchAt uint32 // captures begun when it was touched
+	userLen uint16 // of name; 0 but in user.own
+	touched bool   // in state.touched
+	live    bool   // in the state
+}
+
+// keyMore is what few keys have.
+type keyMore struct {
+	sessions   []published // by start, if there are several
 	tombs      []int64     // starts of sessions that existed after some record and ceased to
 	sliceTombs []sliceTomb // likewise slices
-	touched    bool        // in state.touched
-	owed       bool        // likewise, since the last capture was begun
-	queued     bool        // in network.expiry
-	dead       bool        // left the state; the expiry queue may still hold it
-
-	firstSession [1]published          // memory of sessions
-	firstSegment [1]sessionize.Segment // memory of Segs
 }
+
+// device gives the id of the device.
+func (k *key) device() string { return k.name[k.userLen:] }
+
+// net gives the network of the key.
+func (k *key) net() *network { return k.user.net }
 
 // published is what was done about a session of a key since it is in the state.
 type published struct {
-	start   int64
-	written int64 // wall clock, ms, of its last row; 0 if none
-	dirty   bool  // changed since
+	start int64
+	done  int64 // twice the wall clock, ms, of its last row, 0 if none; and 1 if it changed since
 }
+
+func (p *published) written() int64 { return p.done >> 1 }
+func (p *published) dirty() bool    { return p.done&1 != 0 }
+
+// wrote notes a row.
+func (p *published) wrote(now int64) { p.done = now << 1 }
 
 // sliceTomb names a (session, date) that ceased to exist.
 type sliceTomb struct {
@@ -198,7 +157,7 @@ func newState(rules *Rules, epoch uint16, partition, partitions int32, pos int64
 	return &state{
 		rules: rules, epoch: epoch, partition: partition, partitions: partitions, pos: pos, from: pos,
 		networks: make(map[string]*network), ledger: make(map[int64]*schemas.LedgerRow),
-		zones: newSymbols(), users: make(map[userRef]struct{}), counts: newCounts(),
+		zones: newSymbols(), told: make(map[userRef]struct{}), counts: newCounts(),
 		past: newPast(rules), readAhead: rules.ReadAhead,
 	}
 }
@@ -212,8 +171,8 @@ func (s *state) network(id string) *network {
 		n = &network{
 			id: id, zone: "UTC", greatest: never, horizon: never, wanted: never, written: never,
 			control: schemas.Control{Network: id, Position: -1, GapMs: schemas.DefaultGapMs},
-			ids:     dedupe.NewSet(s.rules.Repeat, s.rules.LeastIDs), facts: make(map[string]fact), users: make(map[string]*user),
-			late: make(map[string]*reentry), expiry: make(map[int64][]*key), nextDue: math.MaxInt64,
+			ids:     dedupe.NewSet(s.rules.Repeat, s.rules.LeastIDs), facts: make(map[string]fact), salt: maphash.String(hashSeed, id),
+			late: make(map[string]*reentry), expiry: make(map[int64]uint32), nextDue: math.MaxInt64,
 		}
 		s.networks[id] = n
 	}
@@ -281,52 +240,35 @@ func (n *network) dark(ms int64) bool {
 // watermark gives W: the greatest accepted event time minus the out-of-orderness.
 func (n *network) watermark(r *Rules) int64 { return n.greatest - r.OutOfOrder }
 
+// user gives a user of a network; nil if the state does not hold him.
+func (s *state) user(n *network, id []byte) *user { return s.users.find(n, n.hash(id), id) }
+
 // keyOf gives the key of a device, making user and key if needed. A user that
 // enters the state is told to the users table.
-func (s *state) keyOf(n *network, userID, device []byte) *key {
-	u := n.users[string(userID)]
+func (s *state) keyOf(n *network, id, device []byte) *key {
+	hash := n.hash(id)
+	u := s.users.find(n, hash, id)
 	if u == nil {
-		u = &user{id: string(userID), net: n, at: len(n.list), captured: s.captures}
-		u.keys = u.first[:0]
-		n.users[u.id] = u
-		n.list = append(n.list, u)
-		s.users[userRef{n, u.id}] = struct{}{}
+		u = s.users.add(n, hash, id, device)
+		u.captured = s.captures
+		n.users++
+		s.entered = append(s.entered, userRef{n, u.name()})
 	}
 	s.hold(u)
 	if k := u.key(device); k != nil {
 		return k
 	}
-	k := &key{net: n, user: u, device: string(device)}
-	k.sessions, k.Segs = k.firstSession[:0], k.firstSegment[:0]
-	u.add(k)
 	s.sessions++
-	return k
+	return s.users.addKey(u, device)
 }
 
 // drop takes a key without segments out of the state.
 func (s *state) drop(k *key) {
-	k.dead = true
 	s.sessions--
-	k.user.remove(k)
-	if len(k.user.keys) == 0 {
-		k.net.remove(k.user)
-	}
-}
-
-// remove takes out a user without keys.
-func (n *network) remove(u *user) {
-	delete(n.users, u.id)
-	last := len(n.list) - 1
-	n.list[u.at] = n.list[last]
-	n.list[u.at].at = u.at
-	n.list[last] = nil
-	n.list = n.list[:last]
-}
-
-// grow makes room for this many users at once.
-func (n *network) grow(users int) {
-	if len(n.users) == 0 && users > 0 {
-		n.users, n.list = make(map[string]*user, users), make([]*user, 0, users)
+	u := k.user
+	if u.removeKey(k); u.gone() {
+		u.net.users--
+		s.users.remove(u)
 	}
 }
 

@@ -7,6 +7,7 @@ package dedupe
 import (
 	"math"
 	"slices"
+	"unsafe"
 )
 
 // Verdict says what a record is to those accepted before it.
@@ -54,6 +55,9 @@ func NewSet(withinMs int64, least int) *Set { return &Set{within: withinMs, leas
 
 // Len gives the number of entries.
 func (s *Set) Len() int { return s.used }
+
+// Bytes gives the memory of the entries.
+func (s *Set) Bytes() int { return s.slots * int(unsafe.Sizeof(Entry{})) }
 
 // at gives a slot to be read.
 func (s *Set) at(i uint64) *Entry { return &s.pages[i>>pageBits][i&(pageSlots-1)] }

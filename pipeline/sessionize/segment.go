@@ -41,25 +41,52 @@ func MarkOf(k schemas.Kind) Mark {
 	return MarkNone
 }
 
-// NoSignal stands in FirstSignal where a segment holds marks only.
+// NoSignal stands for the first signal of a segment that holds marks only.
 const NoSignal = math.MaxInt64
 
 // Segment is a run of neighbouring events of one key that share chain, UTC day
-// and stamp. It holds no pointer: a state of millions costs the collector
-// nothing.
+// and stamp. It takes 40 bytes without a pointer, because there are millions:
+// times within the day count from the first one.
 type Segment struct {
-	First       int64 // ms, of the earliest event
-	Last        int64 // ms, of the latest event, inclusive
-	FirstSignal int64 // ms, of the earliest event that is no mark; NoSignal if none
-	MinOffset   int64 // lowest offset of its events
-	Events      uint32
-	Gap         int32               // stamp of all its events, ms
-	Period      uint16              // stamp of all its events
-	Zone        uint16              // symbol of the zone stamp of the event with MinOffset
-	Class       schemas.DeviceClass // of the earliest event by (time, id)
-	Flags       schemas.EventFlags  // of the earliest event by (time, id)
-	Mark        Mark                // at Last, whether void or not
+	First     int64               // ms, of the earliest event
+	MinOffset int64               // lowest offset of its events
+	span      uint32              // ms from First to the latest event, inclusive
+	signal    uint32              // ms from First to the earliest event that is no mark; noSignal if none
+	Events    uint32              // 0: no segment
+	Gap       int32               // stamp of all its events, ms
+	Period    uint16              // stamp of all its events
+	Zone      uint16              // symbol of the zone stamp of the event with MinOffset
+	Class     schemas.DeviceClass // of the earliest event by (time, id)
+	Flags     schemas.EventFlags  // of the earliest event by (time, id)
+	Mark      Mark                // at Last, whether void or not
 }
+
+const noSignal = math.MaxUint32
+
+// Last gives the time of the latest event, inclusive, in ms.
+func (s *Segment) Last() int64 { return s.First + int64(s.span) }
+
+// FirstSignal gives the time of the earliest event that is no mark, in ms;
+// NoSignal if there is none.
+func (s *Segment) FirstSignal() int64 {
+	if s.signal == noSignal {
+		return NoSignal
+	}
+	return s.First + int64(s.signal)
+}
+
+// SetTimes sets the times of the latest event and of the earliest one that is no
+// mark; First must be set. It reports whether they are times of one segment.
+func (s *Segment) SetTimes(last, firstSignal int64) bool {
+	s.span, s.signal = uint32(last-s.First), noSignal
+	if firstSignal != NoSignal {
+		s.signal = uint32(firstSignal - s.First)
+	}
+	return s.Last() == last && s.FirstSignal() == firstSignal
+}
+
+// hasSignal notes a signal at an instant within the segment.
+func (s *Segment) hasSignal(ms int64) { s.signal = min(s.signal, uint32(ms-s.First)) }
 
 // Event is what sessionizing needs to know of one accepted event.
 type Event struct {
@@ -76,11 +103,11 @@ type Event struct {
 // segment makes the segment that holds e alone.
 func (e *Event) segment() Segment {
 	s := Segment{
-		First: e.TimeMs, Last: e.TimeMs, FirstSignal: NoSignal, MinOffset: e.Offset, Events: 1,
+		First: e.TimeMs, MinOffset: e.Offset, signal: noSignal, Events: 1,
 		Gap: e.Gap, Period: e.Period, Zone: e.Zone, Class: e.Class, Flags: e.Flags, Mark: MarkOf(e.Kind),
 	}
 	if s.Mark == MarkNone {
-		s.FirstSignal = e.TimeMs
+		s.signal = 0
 	}
 	return s
 }
@@ -131,16 +158,16 @@ func (r Rules) chainEnd(segs []Segment, i int) (int, schemas.EndReason) {
 // else one a UTC day.
 func (r Rules) pieces(dst []Session, chain []Segment, end schemas.EndReason) []Session {
 	last := &chain[len(chain)-1]
-	capped := last.Last-chain[0].First > r.CapMs
+	capped := last.Last()-chain[0].First > r.CapMs
 	for i := 0; i < len(chain); {
 		first := &chain[i]
 		s := Session{
-			StartMs: first.First, ChainEnd: last.Last, MinOffset: math.MaxInt64,
+			StartMs: first.First, ChainEnd: last.Last(), MinOffset: math.MaxInt64,
 			Class: first.Class, Flags: first.Flags, End: end,
 		}
 		for ; i < len(chain) && (!capped || r.day(chain[i].First) == r.day(first.First)); i++ {
 			c := &chain[i]
-			s.EndMs, s.Gap = c.Last, c.Gap
+			s.EndMs, s.Gap = c.Last(), c.Gap
 			s.Events += c.Events
 			if c.MinOffset < s.MinOffset {
 				s.MinOffset, s.Zone = c.MinOffset, c.Zone
@@ -158,7 +185,7 @@ func (r Rules) pieces(dst []Session, chain []Segment, end schemas.EndReason) []S
 // chain ends at i.
 func (r Rules) joined(segs []Segment, i int) (bool, schemas.EndReason) {
 	a := &segs[i]
-	if i+1 < len(segs) && segs[i+1].First == a.Last {
+	if i+1 < len(segs) && segs[i+1].First == a.Last() {
 		return true, 0 // nothing cuts between two events of one instant
 	}
 	switch r.cut(segs, i) {
@@ -173,7 +200,7 @@ func (r Rules) joined(segs []Segment, i int) (bool, schemas.EndReason) {
 	}
 	b := &segs[i+1]
 	switch {
-	case b.First-a.Last > int64(b.Gap): // exactly the gap continues
+	case b.First-a.Last() > int64(b.Gap): // exactly the gap continues
 		return false, schemas.EndInactivity
 	case a.Period != b.Period:
 		return false, schemas.EndRecording
@@ -184,15 +211,15 @@ func (r Rules) joined(segs []Segment, i int) (bool, schemas.EndReason) {
 // cut gives the mark in force after segment i, which must be the last one of
 // its last instant.
 func (r Rules) cut(segs []Segment, i int) Mark {
-	at, m := segs[i].Last, MarkNone
-	for k := i; k >= 0 && segs[k].Last == at; k-- {
+	at, m := segs[i].Last(), MarkNone
+	for k := i; k >= 0 && segs[k].Last() == at; k-- {
 		m = max(m, segs[k].Mark)
 	}
 	if m != MarkBackgrounded {
 		return m
 	}
 	for k := i + 1; k < len(segs) && segs[k].First <= at+r.GraceMs; k++ {
-		if segs[k].FirstSignal <= at+r.GraceMs {
+		if segs[k].FirstSignal() <= at+r.GraceMs {
 			return MarkNone
 		}
 	}

@@ -47,16 +47,17 @@ func Cover(ws []Window, keys []*Key, maxGapMs int64) []Window {
 // cover extends one window by what one key holds; it reports a change.
 func cover(w *Window, k *Key, maxGapMs int64) bool {
 	before := *w
-	i := sort.Search(len(k.Segs), func(i int) bool { return k.Segs[i].Last >= w.From })
-	for ; i < len(k.Segs); i++ {
-		s := &k.Segs[i]
+	segs := k.Segs()
+	i := sort.Search(len(segs), func(i int) bool { return segs[i].Last() >= w.From })
+	for ; i < len(segs); i++ {
+		s := &segs[i]
 		if i == 0 && s.First > w.To && s.First-w.To <= maxGapMs {
 			w.To = s.First
 		}
 		if s.First > w.To {
 			break
 		}
-		w.From, w.To = min(w.From, s.First), max(w.To, s.Last)
+		w.From, w.To = min(w.From, s.First), max(w.To, s.Last())
 	}
 	return *w != before
 }
