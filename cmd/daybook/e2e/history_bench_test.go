@@ -50,6 +50,15 @@ func BenchmarkHistory(b *testing.B) {
 	d.stop()
 }
 
+// cpu gives the CPU time that dev and its engine have used.
+func (d *instance) cpu() (dev, engine time.Duration) {
+	dev = processCPU(d.t, d.cmd.Process.Pid)
+	for _, pid := range descendants(d.cmd.Process.Pid) {
+		engine += processCPU(d.t, pid)
+	}
+	return dev, engine
+}
+
 // live produces a hundred events a second of now until it is stopped.
 func (d *instance) live() (stop func()) {
 	d.t.Helper()

@@ -38,6 +38,7 @@ type siteConfig struct {
 	session    time.Duration
 	checkpoint time.Duration
 	dir        string // for the parts' data and logs; a temporary one if empty
+	measured   bool   // no proxies, and flushes at the default interval: for benchmarks
 }
 
 // site is an installation whose parts are processes of their own, with fault
@@ -116,6 +117,12 @@ func (s *site) startKafka() error {
 	if err != nil {
 		return err
 	}
+	if s.cfg.measured {
+		s.kafka = []string{own}
+		s.broker = s.newPart("broker", "broker", "--kafka", own)
+		s.broker.speaks = true
+		return s.broker.start()
+	}
 	front, err := stablePort()
 	if err != nil {
 		return err
@@ -133,8 +140,10 @@ func (s *site) startEngine() (err error) {
 	if s.enginePort, err = stablePort(); err != nil {
 		return err
 	}
-	if s.chProxy, err = faultproxy.Start("127.0.0.1:0", s.enginePort); err != nil {
-		return err
+	if !s.cfg.measured {
+		if s.chProxy, err = faultproxy.Start("127.0.0.1:0", s.enginePort); err != nil {
+			return err
+		}
 	}
 	config, err := json.Marshal(engine.Config{Path: filepath.Join(s.dir, "clickhouse"), Address: s.enginePort, AppPassword: siteKey})
 	if err != nil {
@@ -178,11 +187,17 @@ func (s *site) env() []string {
 		"DAYBOOK_KAFKA_REPLICATION=" + strconv.Itoa(max(1, s.cfg.nodes)),
 		"DAYBOOK_SESSION_TIMEOUT=" + s.cfg.session.String(),
 		"DAYBOOK_CHECKPOINT_INTERVAL=" + s.cfg.checkpoint.String(),
-		"DAYBOOK_FLUSH_INTERVAL=200ms",
 		"DAYBOOK_BROKER_DISK_BYTES=" + strconv.Itoa(32<<30), // nothing may go before it is verified
 	}
+	if !s.cfg.measured {
+		env = append(env, "DAYBOOK_FLUSH_INTERVAL=200ms")
+	}
+	storage := s.enginePort
 	if s.chProxy != nil {
-		env = append(env, "DAYBOOK_KAFKA_BROKERS="+strings.Join(s.kafka, ","), "DAYBOOK_CLICKHOUSE_DSN="+s.dsn(s.chProxy.Addr()))
+		storage = s.chProxy.Addr()
+	}
+	if storage != "" {
+		env = append(env, "DAYBOOK_KAFKA_BROKERS="+strings.Join(s.kafka, ","), "DAYBOOK_CLICKHOUSE_DSN="+s.dsn(storage))
 	}
 	return env
 }
@@ -256,18 +271,27 @@ func (s *site) close() {
 func (s *site) run(limit time.Duration, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	path, err := binary()
+	cmd, err := s.command(ctx, args...)
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, path, append(args, "--data", filepath.Join(s.dir, "cli"))...)
-	cmd.Env = environment(append(s.env(), "DAYBOOK_CLICKHOUSE_DSN="+s.dsn(s.enginePort))...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
 		return out.String() + errs.String(), fmt.Errorf("daybook %s: %w", strings.Join(args, " "), err)
 	}
 	return out.String() + errs.String(), nil
+}
+
+// command prepares a subcommand.
+func (s *site) command(ctx context.Context, args ...string) (*exec.Cmd, error) {
+	path, err := binary()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, path, append(args, "--data", filepath.Join(s.dir, "cli"))...)
+	cmd.Env = environment(append(s.env(), "DAYBOOK_CLICKHOUSE_DSN="+s.dsn(s.enginePort))...)
+	return cmd, nil
 }
 
 // query asks the engine, past the proxy, and gives the answer as lines of
