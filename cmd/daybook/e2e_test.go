@@ -256,8 +256,8 @@ func TestReplay_TellsWhatWasAcknowledged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	broken := &failingProducer{after: 1}
-	job := &replayJob{app: a, client: broken, opts: opts, order: "file", rate: 40_000} // batches of 4,000
+	open := func(context.Context) (producer, error) { return &failingProducer{after: 4000}, nil }
+	job := &replayJob{app: a, open: open, opts: opts, order: "file"}
 	err = job.run(t.Context(), []string{sampleLog})
 	if !errors.Is(err, errBroken) || !strings.Contains(err.Error(), "4000 of ") {
 		t.Errorf("got %v", err)

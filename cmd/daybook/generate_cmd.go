@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"slices"
 	"time"
 
 	"daybook/cmd/daybook/generate"
@@ -80,18 +79,19 @@ func (c *generateCmd) Run(ctx context.Context, a *app) error {
 	return a.accounted(ctx, found, client, c.Timeout, func() (int64, error) { return c.produce(ctx, a, client, gen, pace) })
 }
 
-func (c *generateCmd) produce(ctx context.Context, a *app, to producer, gen *generate.Generator, pace *pacer) (int64, error) {
+func (c *generateCmd) produce(ctx context.Context, a *app, client *source.Client, gen *generate.Generator, pace *pacer) (int64, error) {
+	to, err := client.NewProducer(ctx, bulk())
+	if err != nil {
+		return 0, err
+	}
 	start := time.Now()
 	m := a.newPacedMeter("generating", "records", c.Events, pace)
 	out := newSender(to, &m.n, c.Rate, pace)
-	var err error
 	for r, ok := gen.Next(); ok && err == nil; r, ok = gen.Next() {
-		err = out.add(ctx, source.Outgoing{Key: slices.Clone(r.Key), Value: slices.Clone(r.Value)})
+		err = out.add(ctx, &source.Outgoing{Key: r.Key, Value: r.Value})
 	}
-	if err == nil {
-		err = out.finish(ctx)
-	} else {
-		_ = out.wait() // the first error is the one to tell
+	if ferr := out.finish(ctx); err == nil {
+		err = ferr // else the first error is the one to tell
 	}
 	m.finish()
 	acked := m.n.Load()

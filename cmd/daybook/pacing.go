@@ -44,21 +44,24 @@ type backlog struct {
 // paceRule is the arithmetic: how many records may wait.
 type paceRule struct {
 	window float64 // records that may wait
-	rate   float64 // records a second that the workers take
+	rate   float64 // records a second that the workers take; known after paceKnown
 	taken  int64
+	began  int64         // what they had taken when they were first seen to take some
+	known  time.Duration // since then; 0 before
 	stuck  time.Duration // without any progress although records wait
 }
 
 const (
 	paceEvery = 250 * time.Millisecond
-	paceStart = 50_000 // before anything is known; a batch of a few partitions
-	paceLeast = 20_000 // the workers are kept busy whatever the rate was
+	paceStart = 100_000 // before anything is known: four seconds of a slow worker
+	paceLeast = 20_000  // the workers are kept busy whatever the rate was
+	paceKnown = time.Second
 	// A record that is taken at once is seen to wait for so long all the same: until
 	// its flush, its turn and the report of it. Without this the window would shrink
 	// although nobody is behind, and with it the batches and the rate.
 	paceSeen     = 1500 * time.Millisecond
 	paceGiveUp   = 30 * time.Second // workers that take nothing for so long are not waited for
-	paceSmoothed = 4                // looks that a rate is smoothed over: reports come every other look
+	paceSmoothed = 16               // looks that a rate is smoothed over, 4 s: a checkpoint is no slower worker
 )
 
 // learn takes one look, dt after the one before. limited says that records were
@@ -73,14 +76,36 @@ func (p *paceRule) learn(b backlog, dt, behind time.Duration, limited bool) {
 	if moved > 0 || b.waiting == 0 {
 		p.stuck = 0
 	}
-	p.rate += (float64(moved)/dt.Seconds() - p.rate) / paceSmoothed
+	if !p.measure(moved, dt) {
+		if limited {
+			// As much more as was taken: what waits for its first report doubles with each.
+			p.window += float64(moved)
+		}
+		return
+	}
 	most := p.rate * (behind + paceSeen).Seconds()
 	switch {
 	case float64(b.waiting) > max(most, paceLeast):
 		p.window = max(paceLeast, min(p.window, most))
-	case limited:
-		p.window *= 1.1
+	case limited: // a rate that is held back by the window shows in more than one look
+		p.window = max(1.1*p.window, min(most, 2*p.window))
 	}
+}
+
+// measure learns the rate, and says whether it is known: an average at first,
+// from when the workers were first seen to take some.
+func (p *paceRule) measure(moved int64, dt time.Duration) bool {
+	switch {
+	case p.known >= paceKnown:
+		p.rate += (float64(moved)/dt.Seconds() - p.rate) / paceSmoothed
+		return true
+	case p.known > 0:
+		p.known += dt
+		p.rate = float64(p.taken-p.began) / p.known.Seconds()
+	case moved > 0:
+		p.known, p.began = 1, p.taken
+	}
+	return p.known >= paceKnown
 }
 
 // newPacer begins to look; close ends it. A pacer that is not to wait is nil.

@@ -19,10 +19,14 @@ type slowWorkers struct {
 	most  int64 // that ever waited
 }
 
-func (w *slowWorkers) Produce(_ context.Context, records []source.Outgoing) error {
-	w.sent.Add(int64(len(records)))
+func (w *slowWorkers) Send(context.Context, *source.Outgoing) error {
+	w.sent.Add(1)
 	return nil
 }
+
+func (w *slowWorkers) Acked() int64 { return w.sent.Load() }
+
+func (w *slowWorkers) Close(context.Context) error { return nil }
 
 func (w *slowWorkers) look(context.Context) (backlog, error) {
 	taken := min(w.sent.Load(), int64(time.Since(w.begin).Seconds()*float64(w.rate)))
@@ -42,7 +46,7 @@ func TestPacer_KeepsToWhatTheWorkersTake(t *testing.T) {
 		s := newSender(w, new(atomic.Int64), 0, p)
 		const records = 1_000_000
 		for range records {
-			if err := s.add(t.Context(), source.Outgoing{}); err != nil {
+			if err := s.add(t.Context(), &source.Outgoing{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -55,6 +59,44 @@ func TestPacer_KeepsToWhatTheWorkersTake(t *testing.T) {
 		}
 		if w.most > 2*80_000 {
 			t.Errorf("%d records waited: more than the workers take in 4 s", w.most)
+		}
+	})
+}
+
+// laggingWorkers take what is there at once, up to a rate, and are seen to have
+// taken it a second later: a flush, and a report of it.
+type laggingWorkers struct {
+	slowWorkers
+
+	taken []int64 // at every look
+}
+
+func (w *laggingWorkers) look(context.Context) (backlog, error) {
+	const looks = int(time.Second / paceEvery)
+	last := int64(0)
+	if n := len(w.taken); n > 0 {
+		last = w.taken[n-1]
+	}
+	w.taken = append(w.taken, min(w.sent.Load(), last+int64(paceEvery.Seconds()*float64(w.rate))))
+	seen := w.taken[max(0, len(w.taken)-1-looks)]
+	return backlog{waiting: w.sent.Load() - seen, taken: seen, owned: true}, nil
+}
+
+// Workers that are fast are not held back for long by what is not known of them
+// at first: ten seconds of work are let go within ten.
+func TestPacer_FindsHowFastTheWorkersAre(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &laggingWorkers{slowWorkers: slowWorkers{rate: 200_000}}
+		p := newPacer(t.Context(), 4*time.Second, slog.New(slog.DiscardHandler), w.look)
+		defer p.close()
+		s, begin := newSender(w, new(atomic.Int64), 0, p), time.Now()
+		for range 2_000_000 {
+			if err := s.add(t.Context(), &source.Outgoing{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("two million records at 200,000/s were let go within %s", took)
 		}
 	})
 }

@@ -85,7 +85,7 @@ func (c *replayCmd) Run(ctx context.Context, a *app) error {
 	}
 	pace, done := a.pace(ctx, client, c.Behind)
 	defer done()
-	job := &replayJob{app: a, client: client, opts: opts, order: c.Order, rate: c.Rate, pace: pace}
+	job := &replayJob{app: a, open: produceTo(client), opts: opts, order: c.Order, rate: c.Rate, pace: pace}
 	if !c.Wait {
 		if err := job.run(ctx, c.Files); err != nil || job.unmappable == 0 {
 			return err
@@ -116,12 +116,13 @@ func (c *replayCmd) ensureNetwork(ctx context.Context, a *app, client *source.Cl
 
 // replayJob brings files into Kafka.
 type replayJob struct {
-	app    *app
-	client producer
-	opts   *replay.Options
-	order  string
-	rate   int
-	pace   *pacer
+	app   *app
+	open  func(ctx context.Context) (producer, error)
+	opts  *replay.Options
+	order string
+	rate  int
+	pace  *pacer
+	out   outgoing
 
 	read       int64 // lines read
 	unmappable int64
@@ -134,18 +135,21 @@ func (j *replayJob) run(ctx context.Context, files []string) error {
 		return err
 	}
 	defer func() { _ = in.Close() }() // only read from
+	to, err := j.open(ctx)
+	if err != nil {
+		return err
+	}
 	start := time.Now()
 	m := j.app.newPacedMeter("producing", "records", 0, j.pace)
-	out := newSender(j.client, &m.n, j.rate, j.pace)
+	out := newSender(to, &m.n, j.rate, j.pace)
 	if j.order == "file" {
 		err = j.inOrderOfFile(ctx, in, out)
 	} else {
 		err = j.inOrderOfTime(ctx, in, out, m)
 	}
-	if err == nil {
-		err = out.finish(ctx)
-	} else {
-		_ = out.wait() // the first error is the one to tell; what is in flight still counts
+	// What was sent before an error still counts; the first error is the one to tell.
+	if ferr := out.finish(ctx); err == nil {
+		err = ferr
 	}
 	m.finish()
 	acked := m.n.Load()
@@ -165,9 +169,9 @@ func (j *replayJob) count(row *replay.Row) {
 }
 
 func (j *replayJob) inOrderOfFile(ctx context.Context, in *replay.Inputs, out *sender) error {
-	return replay.Read(ctx, in, j.opts, func(row replay.Row) error {
-		j.count(&row)
-		return out.add(ctx, outgoing(&row))
+	return replay.Read(ctx, in, j.opts, func(row *replay.Row) error {
+		j.count(row)
+		return out.add(ctx, j.out.record(row))
 	})
 }
 
@@ -177,8 +181,8 @@ func (j *replayJob) inOrderOfTime(ctx context.Context, in *replay.Inputs, out *s
 	sorter := replay.NewSorter(os.TempDir(), j.app.cfg.ReplayMemoryBytes)
 	defer func() { _ = sorter.Close() }() // its files have no names any more
 	reading := j.app.newMeter("reading", "bytes", in.Bytes)
-	err := replay.Read(ctx, in, j.opts, func(row replay.Row) error {
-		j.count(&row)
+	err := replay.Read(ctx, in, j.opts, func(row *replay.Row) error {
+		j.count(row)
 		reading.n.Store(in.Read.Load())
 		return sorter.Add(row)
 	})
@@ -187,23 +191,36 @@ func (j *replayJob) inOrderOfTime(ctx context.Context, in *replay.Inputs, out *s
 		return err
 	}
 	producing.setTotal(sorter.Len())
-	return sorter.Each(func(row replay.Row) error {
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
-		return out.add(ctx, outgoing(&row))
-	})
+	return sorter.Each(func(row *replay.Row) error { return out.add(ctx, j.out.record(row)) })
 }
 
-// outgoing gives every line its headers: what the worker rejects later (an
-// unknown network, a time out of range) names its file and line as well.
-func outgoing(row *replay.Row) source.Outgoing {
-	r := source.Outgoing{Key: row.Key, Value: row.Value, Headers: []source.Header{
-		{Key: []byte(schemas.HeaderFile), Value: []byte(row.File)},
-		{Key: []byte(schemas.HeaderLine), Value: strconv.AppendUint(nil, row.Line, 10)},
-	}}
-	if row.Err != "" {
-		r.Headers = append(r.Headers, source.Header{Key: []byte(schemas.HeaderError), Value: []byte(row.Err)})
+// outgoing makes records of rows, one after the other in the same memory.
+type outgoing struct {
+	r       source.Outgoing
+	headers [3]source.Header
+	file    string // of which the header holds the bytes
+}
+
+// record gives every line its headers: what the worker rejects later (an unknown
+// network, a time out of range) names its file and line as well.
+func (o *outgoing) record(row *replay.Row) *source.Outgoing {
+	h := &o.headers
+	if h[0].Key == nil {
+		h[0].Key, h[1].Key, h[2].Key = []byte(schemas.HeaderFile), []byte(schemas.HeaderLine), []byte(schemas.HeaderError)
 	}
-	return r
+	if o.file != row.File || h[0].Value == nil {
+		o.file, h[0].Value = row.File, []byte(row.File)
+	}
+	h[1].Value = strconv.AppendUint(h[1].Value[:0], row.Line, 10)
+	o.r = source.Outgoing{Key: row.Key, Value: row.Value, Headers: h[:2]}
+	if row.Err != "" {
+		h[2].Value = []byte(row.Err)
+		o.r.Headers = h[:]
+	}
+	return &o.r
+}
+
+// produceTo opens a producer for much.
+func produceTo(client *source.Client) func(ctx context.Context) (producer, error) {
+	return func(ctx context.Context) (producer, error) { return client.NewProducer(ctx, bulk()) }
 }

@@ -43,7 +43,7 @@ func (d *devRun) replaySample(ctx context.Context) error {
 		return err
 	}
 	job := &replayJob{
-		app: d.app, client: d.client, order: "time",
+		app: d.app, open: produceTo(d.client), order: "time",
 		opts: &replay.Options{Format: replay.FormatAuto, Network: sampleNetwork},
 	}
 	found := &servers{Kafka: d.kafka, ClickHouse: d.dsn, Metrics: d.state.Address()}

@@ -41,6 +41,7 @@ type lane struct {
 
 	mu      sync.Mutex
 	filling *encoder
+	nowMs   int64 // when the batch that is being filled got its first record
 }
 
 var errProducerClosed = errors.New("producer is closed")
@@ -98,7 +99,10 @@ func (p *Producer) Send(ctx context.Context, out *Outgoing) error {
 			return err
 		}
 	}
-	l.filling.add(out, timeOr(out.TimeMs, nowMs()))
+	if l.filling.count == 0 {
+		l.nowMs = nowMs() // once a batch: asking costs as much as a short record
+	}
+	l.filling.add(out, timeOr(out.TimeMs, l.nowMs))
 	return nil
 }
 

@@ -112,25 +112,20 @@ func digits(text []byte) bool {
 type combined struct {
 	*mapper
 
-	lines   *lineReader
 	columns []boundColumn
 }
 
-func (c *combined) next() (Row, error) {
-	l, err := c.lines.next()
-	if err != nil {
-		return Row{}, err
-	}
+func (c *combined) row(l *line) Row {
 	if l.cut() {
-		return c.unmappable(l, ""), nil
+		return c.unmappable(l, "")
 	}
 	parts, err := splitLogLine(l.text)
 	if err != nil {
-		return c.unmappable(l, err.Error()), nil
+		return c.unmappable(l, err.Error())
 	}
 	timeMs, err := parseTime(logTime, parts[partTime])
 	if err != nil {
-		return c.unmappable(l, err.Error()), nil
+		return c.unmappable(l, err.Error())
 	}
 	c.begin()
 	c.fill(&parts)
@@ -141,10 +136,10 @@ func (c *combined) next() (Row, error) {
 			kind = logTime
 		}
 		if err := c.assign(column.Field, dash(parts[column.index]), kind); err != nil {
-			return c.unmappable(l, err.Error()), nil
+			return c.unmappable(l, err.Error())
 		}
 	}
-	return c.finish(l, true), nil
+	return c.finish(l, true)
 }
 
 // fill gives the event what a log line says without any mapping.

@@ -9,19 +9,24 @@ import (
 	"strings"
 )
 
-// csvRows maps the records of a CSV (RFC 4180) whose first record names the
-// columns. A record may span lines inside quotes. A line that breaks the
-// quoting, or has another number of fields, is unmappable by itself: reading
-// goes on with the line after it, so that one stray quote cannot swallow what
-// follows.
-type csvRows struct {
-	*mapper
-
+// csvRecords cuts a CSV (RFC 4180) whose first record names the columns. A
+// record may span lines inside quotes. A line that breaks the quoting, or has
+// another number of fields, is unmappable by itself: reading goes on with the
+// line after it, so that one stray quote cannot swallow what follows.
+type csvRecords struct {
 	lines   *lineReader
 	columns []boundColumn
 	width   int
 	fields  []string
-	back    []*line // lines read ahead and given back, first one first
+	back    []line // lines read ahead and given back, first one first
+}
+
+// csvRows maps the records.
+type csvRows struct {
+	*mapper
+
+	columns []boundColumn
+	fields  []string
 }
 
 // boundColumn is a Column with its place in the record.
@@ -32,8 +37,8 @@ type boundColumn struct {
 }
 
 // newCSV reads the header and binds the mapping to it.
-func newCSV(m *mapper, lines *lineReader) (*csvRows, error) {
-	c := &csvRows{mapper: m, lines: lines}
+func newCSV(m *Member, opts *Options, lines *lineReader) (*csvRecords, error) {
+	c := &csvRecords{lines: lines}
 	first, err := c.line()
 	if errors.Is(err, io.EOF) {
 		return c, nil // an empty file has no rows
@@ -43,12 +48,12 @@ func newCSV(m *mapper, lines *lineReader) (*csvRows, error) {
 	}
 	header, problem := splitRecord(nil, first.text)
 	if problem != "" || first.cut() {
-		return nil, fmt.Errorf("read header of %s: %s", m.member.Path, problem)
+		return nil, fmt.Errorf("read header of %s: %s", m.Path, problem)
 	}
 	c.width = len(header)
-	c.columns, err = bind(m.opts, header)
+	c.columns, err = bind(opts, header)
 	if err != nil {
-		return nil, fmt.Errorf("read header of %s: %w", m.member.Path, err)
+		return nil, fmt.Errorf("read header of %s: %w", m.Path, err)
 	}
 	return c, nil
 }
@@ -90,53 +95,47 @@ func bind(opts *Options, header []string) ([]boundColumn, error) {
 	return bound, nil
 }
 
-// line gives the next line; its text is the caller's.
-func (c *csvRows) line() (*line, error) {
+// line gives the next line; its text is valid until the next call.
+func (c *csvRecords) line() (line, error) {
 	if len(c.back) > 0 {
 		l := c.back[0]
 		c.back = c.back[1:]
 		return l, nil
 	}
-	l, err := c.lines.next()
-	if err != nil {
-		return nil, err
-	}
-	l.text = bytes.Clone(l.text)
-	return l, nil
+	return c.lines.next()
 }
 
-func (c *csvRows) next() (Row, error) {
+func (c *csvRecords) waits() bool { return len(c.back) == 0 && c.lines.waits() }
+
+// next gives the next record.
+func (c *csvRecords) next() (line, error) {
 	if c.width == 0 {
-		return Row{}, io.EOF
+		return line{}, io.EOF
 	}
 	l, err := c.line()
 	for err == nil && blank(l.text) {
 		l, err = c.line() // RFC 4180 readers skip blank lines
 	}
-	if err != nil {
-		return Row{}, err
+	if err != nil || l.cut() {
+		return l, err
 	}
-	if l.cut() {
-		return c.unmappable(l, ""), nil
-	}
-	problem, err := c.record(l)
-	if err != nil {
-		return Row{}, err
-	}
-	if problem != "" {
-		return c.unmappable(l, problem), nil
-	}
-	return c.mapRecord(l), nil
+	l.problem, err = c.record(&l)
+	return l, err
 }
 
-// record splits the record that starts on l into c.fields, reading on while a
-// quote is open. If that does not give a record of the right width, the lines
-// read ahead are given back and the problem is told.
-func (c *csvRows) record(l *line) (problem string, err error) {
+// record reads the record that starts on l, reading on while a quote is open.
+// If that does not give a record of the right width, the lines read ahead are
+// given back and the problem is told.
+func (c *csvRecords) record(l *line) (problem string, err error) {
 	text := l.text
-	var ahead []*line
+	var ahead []line
 	for bytes.Count(text, []byte{'"'})%2 == 1 {
+		if len(ahead) == 0 {
+			l.text = bytes.Clone(l.text) // the next line takes its place
+			text = l.text
+		}
 		more, err := c.line()
+		more.text = bytes.Clone(more.text)
 		if errors.Is(err, io.EOF) || (err == nil && (more.cut() || len(text)+len(more.text) > maxLineBytes)) {
 			if err == nil {
 				ahead = append(ahead, more)
@@ -163,7 +162,11 @@ func (c *csvRows) record(l *line) (problem string, err error) {
 	return "", nil
 }
 
-func (c *csvRows) mapRecord(l *line) Row {
+func (c *csvRows) row(l *line) Row {
+	if l.cut() || l.problem != "" {
+		return c.unmappable(l, l.problem)
+	}
+	c.fields, _ = splitRecord(c.fields[:0], l.text) // csvRecords has seen that it can be split
 	c.begin()
 	hasTime := false
 	for _, column := range c.columns {

@@ -21,11 +21,6 @@ const (
 	FormatCombined Format = "combined" // Apache and nginx, combined or common
 )
 
-// rowReader gives the rows of one member, then io.EOF.
-type rowReader interface {
-	next() (Row, error)
-}
-
 // sniffBytes is how much of a member is looked at to tell its format.
 const sniffBytes = 8 << 10
 
@@ -57,9 +52,10 @@ func detect(head []byte, name string) (Format, error) {
 	return "", errors.New("its first lines tell no format; name it with --format ndjson, csv or combined")
 }
 
-// Read maps every line of every member and hands the rows to yield, in the
-// order of the files. It stops at the first error of reading or of yield.
-func Read(ctx context.Context, in *Inputs, opts *Options, yield func(Row) error) error {
+// Read maps every line of every member, on all processors, and hands the rows
+// to yield, in the order of the files; a row's bytes are valid until yield
+// returns. It stops at the first error of reading or of yield.
+func Read(ctx context.Context, in *Inputs, opts *Options, yield func(*Row) error) error {
 	for _, m := range in.Members {
 		if err := readMember(ctx, m, opts, len(in.Members) > 1, yield); err != nil {
 			return err
@@ -68,7 +64,7 @@ func Read(ctx context.Context, in *Inputs, opts *Options, yield func(Row) error)
 	return nil
 }
 
-func readMember(ctx context.Context, m *Member, opts *Options, several bool, yield func(Row) error) (err error) {
+func readMember(ctx context.Context, m *Member, opts *Options, several bool, yield func(*Row) error) (err error) {
 	r, err := m.Open()
 	if err != nil {
 		return err
@@ -78,55 +74,60 @@ func readMember(ctx context.Context, m *Member, opts *Options, several bool, yie
 			err = fmt.Errorf("close input %s: %w", m.Path, cerr)
 		}
 	}()
-	rows, err := newRowReader(r, m, opts, several)
+	lines, mapper, err := openFormat(r, m, opts, several)
 	if err != nil {
 		return err
 	}
-	for {
-		row, err := rows.next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read %s: %w", m.Path, err)
-		}
-		if err := yield(row); err != nil {
-			return err
-		}
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
-	}
+	return mapAll(ctx, named{lines, m.Path}, mapper, yield)
 }
 
-// newRowReader builds the reader of a member's format.
-func newRowReader(r io.Reader, m *Member, opts *Options, several bool) (rowReader, error) {
+// named says in an error which member could not be read.
+type named struct {
+	lineSource
+
+	path string
+}
+
+func (n named) next() (line, error) {
+	l, err := n.lineSource.next()
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = fmt.Errorf("read %s: %w", n.path, err)
+	}
+	return l, err
+}
+
+// openFormat gives the lines of a member, and what makes a mapper of its
+// format.
+func openFormat(r io.Reader, m *Member, opts *Options, several bool) (lineSource, func() rowMapper, error) {
 	lines := newLineReader(r)
 	format := opts.Format
 	if format == FormatAuto || format == "" {
 		head, err := lines.r.Peek(sniffBytes)
 		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("read %s: %w", m.Path, err)
+			return nil, nil, fmt.Errorf("read %s: %w", m.Path, err)
 		}
 		if format, err = detect(head, m.Name); err != nil {
-			return nil, fmt.Errorf("read %s: %w", m.Path, err)
+			return nil, nil, fmt.Errorf("read %s: %w", m.Path, err)
 		}
 	}
-	mp := newMapper(opts, m, several)
 	switch format {
 	case FormatNDJSON:
-		return &ndjson{mapper: mp, lines: lines}, nil
+		return lines, func() rowMapper { return &ndjson{newMapper(opts, m, several)} }, nil
 	case FormatCSV:
-		return newCSV(mp, lines)
+		records, err := newCSV(m, opts, lines)
+		if err != nil {
+			return nil, nil, err
+		}
+		return records, func() rowMapper { return &csvRows{mapper: newMapper(opts, m, several), columns: records.columns} }, nil
 	case FormatCombined:
 		columns, err := bindLog(opts)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return &combined{mapper: mp, lines: lines, columns: columns}, nil
+		return lines, func() rowMapper { return &combined{mapper: newMapper(opts, m, several), columns: columns} }, nil
 	case FormatAuto:
 	}
-	return nil, fmt.Errorf("read %s: no format %q; write auto, ndjson, csv or combined", m.Path, format)
+	return nil, nil, fmt.Errorf("read %s: no format %q; write auto, ndjson, csv or combined", m.Path, format)
 }
 
 // bindLog finds the mapped parts of a log line.

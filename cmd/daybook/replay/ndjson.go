@@ -3,7 +3,6 @@ package replay
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -18,49 +17,36 @@ import (
 // its network.
 type ndjson struct {
 	*mapper
-
-	lines *lineReader
 }
 
-func (n *ndjson) next() (Row, error) {
-	l, err := n.lines.next()
-	if err != nil {
-		return Row{}, err
-	}
+func (n *ndjson) row(l *line) Row {
 	if l.cut() {
-		return n.unmappable(l, ""), nil
+		return n.unmappable(l, "")
 	}
-	text := l.text
 	if len(n.opts.Map) > 0 || len(n.opts.Set) > 0 {
-		return n.rewrite(l, text), nil
+		return n.rewrite(l, l.text)
 	}
-	var e schemas.Event
-	if reject := n.decode(text, &e); reject.Reason != schemas.Accepted {
-		return n.rewrite(l, text), nil
+	n.begin()
+	if reject := n.decode(l.text, &n.event); reject.Reason != schemas.Accepted {
+		return n.rewrite(l, l.text)
 	}
-	return n.passed(l, text, &e), nil
+	return n.passed(l, l.text)
 }
 
-// memberBytes is what a member takes beside its value, with room to spare.
-const memberBytes = 16
-
-// passed is an event that the decoder takes.
-func (n *ndjson) passed(l *line, text []byte, e *schemas.Event) Row {
-	changed := false
-	if n.opts.Network != "" && string(e.Network) != n.opts.Network {
-		e.Network, changed = []byte(n.opts.Network), true
+// passed is an event that the decoder takes, n.event. Its text goes on as it is
+// if it needs no change.
+func (n *ndjson) passed(l *line, text []byte) Row {
+	e, changed := &n.event, false
+	if len(n.network) > 0 && !bytes.Equal(e.Network, n.network) {
+		e.Network, changed = n.network, true
 	}
 	if string(e.Source) == schemas.DefaultSource {
-		e.Source, changed = []byte(n.source), true
+		e.Source, changed = n.source, true
 	}
-	var value []byte
 	if changed {
-		value = schemas.AppendEvent(make([]byte, 0, len(text)+len(e.Network)+len(e.Source)+memberBytes), e)
-	} else {
-		value = slices.Clone(text)
+		text = n.encode(e)
 	}
-	n.lastMs = e.TimeMs
-	return Row{TimeMs: e.TimeMs, Key: eventKey(e), Value: value, File: n.member.Path, Line: l.number}
+	return Row{TimeMs: e.TimeMs, Key: n.key(e), Value: text, File: n.member.Path, Line: l.number}
 }
 
 // rewrite fills what the line lacks and applies the options. What is still no
@@ -80,15 +66,15 @@ func (n *ndjson) rewrite(l *line, text []byte) Row {
 	if err != nil {
 		return n.asItIs(l)
 	}
-	var e schemas.Event
-	if reject := n.decode(value, &e); reject.Reason != schemas.Accepted {
+	n.begin()
+	if reject := n.decode(value, &n.event); reject.Reason != schemas.Accepted {
 		row := n.asItIs(l)
 		if key := keyOf(object); key != "" {
 			row.Key = []byte(key)
 		}
 		return row
 	}
-	return n.passed(l, value, &e)
+	return n.passed(l, value)
 }
 
 // cloudEvent applies --set to an event that came in CloudEvents' form.
@@ -133,7 +119,7 @@ func (n *ndjson) change(object map[string]jsontext.Value, l *line) error {
 		object["id"] = quote(string(n.rowID(l.number)))
 	}
 	if _, ok := object["source"]; !ok {
-		object["source"] = quote(n.source)
+		object["source"] = quote(string(n.source))
 	}
 	return nil
 }

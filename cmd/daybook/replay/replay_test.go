@@ -4,11 +4,14 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -25,7 +28,12 @@ func readAll(tb testing.TB, opts *Options, paths ...string) []Row {
 	}
 	defer in.Close()
 	var rows []Row
-	if err := Read(tb.Context(), in, opts, func(r Row) error { rows = append(rows, r); return nil }); err != nil {
+	if err := Read(tb.Context(), in, opts, func(r *Row) error {
+		own := *r
+		own.Key, own.Value = bytes.Clone(r.Key), bytes.Clone(r.Value)
+		rows = append(rows, own)
+		return nil
+	}); err != nil {
 		tb.Fatal(err)
 	}
 	return rows
@@ -271,16 +279,16 @@ func TestSorter_EqualsStableSort(t *testing.T) {
 		s := NewSorter(dir, rapid.Int64Range(1, 5000).Draw(rt, "memory"))
 		defer s.Close()
 		for i, ms := range times {
-			if err := s.Add(Row{TimeMs: ms, Line: uint64(i), Key: []byte("k"), Value: []byte{}}); err != nil {
+			if err := s.Add(&Row{TimeMs: ms, Line: uint64(i), Key: []byte("k"), Value: []byte{}}); err != nil {
 				rt.Fatal(err)
 			}
 		}
 		last, n := Row{TimeMs: -100}, 0
-		if err := s.Each(func(r Row) error {
+		if err := s.Each(func(r *Row) error {
 			if r.TimeMs < last.TimeMs || (r.TimeMs == last.TimeMs && r.Line < last.Line) {
 				rt.Fatalf("%d/%d came after %d/%d", r.TimeMs, r.Line, last.TimeMs, last.Line)
 			}
-			last = r
+			last = *r
 			n++
 			return nil
 		}); err != nil {
@@ -290,6 +298,76 @@ func TestSorter_EqualsStableSort(t *testing.T) {
 			rt.Fatalf("got %d rows of %d", n, len(times))
 		}
 	})
+}
+
+// Lines are mapped side by side, and come in their order; a line without a time
+// has that of the line before it, also where that is in another batch.
+func TestRead_KeepsOrderAcrossBatches(t *testing.T) {
+	const lines = 10 * batchLines
+	var text strings.Builder
+	for i := range lines {
+		if i%3 == 1 {
+			fmt.Fprintf(&text, "no event %d\n", i)
+			continue
+		}
+		fmt.Fprintf(&text, `{"id":"%d","source":"s","network":"m","user":"u","time":"2026-01-01T%02d:%02d:%02dZ"}`+"\n", i, i/3600, i/60%60, i%60)
+	}
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
+	rows := readText(t, &Options{}, "e.ndjson", text.String())
+	if len(rows) != lines {
+		t.Fatalf("got %d rows, want %d", len(rows), lines)
+	}
+	for i, r := range rows {
+		at, want := i, fmt.Sprintf(`{"id":"%d"`, i)
+		if i%3 == 1 {
+			at, want = i-1, fmt.Sprintf("no event %d", i)
+		}
+		if r.Line != uint64(i+1) || r.TimeMs != start+int64(at)*1000 || !strings.HasPrefix(string(r.Value), want) {
+			t.Fatalf("row %d: line %d, time %d, %s", i, r.Line, r.TimeMs-start, r.Value)
+		}
+	}
+}
+
+// A line of a pipe does not wait for the next one.
+func TestRead_HandsOnWhatAPipeGives(t *testing.T) {
+	reader, writer := io.Pipe()
+	in, err := OpenInputs([]string{"-"}, reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := func(i int) {
+		fmt.Fprintf(writer, `{"id":"%d","source":"s","network":"m","user":"u","time":"2026-01-01T00:00:00Z"}`+"\n", i)
+	}
+	go line(0)
+	seen := 0
+	if err := Read(t.Context(), in, &Options{Format: FormatNDJSON}, func(*Row) error {
+		if seen++; seen == 5 {
+			return writer.Close()
+		}
+		go line(seen) // only now: a reader that waited for more would wait for ever
+		return nil
+	}); err != nil || seen != 5 {
+		t.Errorf("%d lines, %v", seen, err)
+	}
+}
+
+// Who stops in the middle gets his error, and nothing runs on.
+func TestRead_StopsAtTheFirstError(t *testing.T) {
+	line := `{"id":"1","source":"s","network":"m","user":"u","time":"2026-01-01T00:00:00Z"}` + "\n"
+	in, err := OpenInputs([]string{"-"}, strings.NewReader(strings.Repeat(line, 20*batchLines)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong, seen := errors.New("enough"), 0
+	got := Read(t.Context(), in, &Options{}, func(*Row) error {
+		if seen++; seen == 3 {
+			return wrong
+		}
+		return nil
+	})
+	if !errors.Is(got, wrong) || seen != 3 {
+		t.Errorf("%v after %d rows", got, seen)
+	}
 }
 
 // Replaying a file again gives the same bytes: nothing depends on a clock.
@@ -304,7 +382,7 @@ func TestRead_IsAFunctionOfTheFile(t *testing.T) {
 		for i := range a {
 			a[i].File, b[i].File = "", "" // the folders differ
 		}
-		if diff := cmp.Diff(a, b); diff != "" {
+		if diff := cmp.Diff(a, b, cmp.AllowUnexported(Row{})); diff != "" {
 			rt.Fatal(diff)
 		}
 	})

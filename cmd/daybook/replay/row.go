@@ -2,7 +2,6 @@ package replay
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json"
@@ -11,7 +10,7 @@ import (
 	"daybook/schemas"
 )
 
-// Row is one line on its way to Kafka. Its bytes are its own.
+// Row is one line on its way to Kafka.
 type Row struct {
 	TimeMs int64  // event time; of an unmappable line that of the line before it
 	Key    []byte // network/user
@@ -19,6 +18,8 @@ type Row struct {
 	File   string // where the line stands: any line may end as a reject
 	Line   uint64 // 1-based
 	Err    string // why the line could not be mapped; "" if it was
+
+	timeless bool // TimeMs is still to be given
 }
 
 // Options decide what becomes of a line.
@@ -35,25 +36,43 @@ type Options struct {
 type mapper struct {
 	opts    *Options
 	member  *Member
-	source  string
+	source  []byte
+	network []byte // of the options
 	idBase  string // id of a row without one: idBase:line
 	decoder schemas.Decoder
 	event   schemas.Event
 	props   []prop
-	lastMs  int64
+	arena   []byte // bytes of the batch's rows; who grows it leaves the old bytes to them
 }
 
 type prop struct{ name, value string }
 
 func newMapper(opts *Options, m *Member, several bool) *mapper {
-	mp := &mapper{opts: opts, member: m, source: m.Name, idBase: m.Name}
+	mp := &mapper{opts: opts, member: m, source: []byte(m.Name), network: []byte(opts.Network), idBase: m.Name}
 	if opts.Source != "" {
-		mp.source, mp.idBase = opts.Source, opts.Source
+		mp.source, mp.idBase = []byte(opts.Source), opts.Source
 		if several {
 			mp.idBase += "/" + m.Name
 		}
 	}
 	return mp
+}
+
+func (m *mapper) useArena(memory []byte) { m.arena = memory }
+func (m *mapper) usedArena() []byte      { return m.arena }
+
+// encode writes the event into the arena.
+func (m *mapper) encode(e *schemas.Event) []byte {
+	from := len(m.arena)
+	m.arena = schemas.AppendEvent(m.arena, e)
+	return m.arena[from:len(m.arena):len(m.arena)]
+}
+
+// key is the record's key, network/user.
+func (m *mapper) key(e *schemas.Event) []byte {
+	from := len(m.arena)
+	m.arena = append(append(append(m.arena, e.Network...), '/'), e.User...)
+	return m.arena[from:len(m.arena):len(m.arena)]
 }
 
 // begin starts an event without any field.
@@ -165,10 +184,10 @@ func (m *mapper) finish(l *line, hasTime bool) Row {
 	}
 	e := &m.event
 	if m.opts.Network != "" {
-		e.Network = []byte(m.opts.Network)
+		e.Network = m.network
 	}
 	if len(e.Source) == 0 {
-		e.Source = []byte(m.source)
+		e.Source = m.source
 	}
 	if len(e.ID) == 0 {
 		e.ID = m.rowID(l.number)
@@ -184,15 +203,14 @@ func (m *mapper) finish(l *line, hasTime bool) Row {
 	if err := m.encodeProps(); err != nil {
 		return m.unmappable(l, err.Error())
 	}
-	value := schemas.AppendEvent(nil, e)
-	var decoded schemas.Event
-	if reject := m.decode(value, &decoded); reject.Reason != schemas.Accepted {
+	value := m.encode(e)
+	m.begin()
+	if reject := m.decode(value, e); reject.Reason != schemas.Accepted {
 		return m.unmappable(l, rejectText(reject))
 	}
-	m.lastMs = decoded.TimeMs
 	// The key comes from what the worker will read: encoding may have replaced
 	// invalid UTF-8 in the user.
-	return Row{TimeMs: decoded.TimeMs, Key: eventKey(&decoded), Value: value, File: m.member.Path, Line: l.number}
+	return Row{TimeMs: e.TimeMs, Key: m.key(e), Value: value, File: m.member.Path, Line: l.number}
 }
 
 func (m *mapper) applySet(hasTime *bool) error {
@@ -237,11 +255,6 @@ func rejectText(r schemas.Reject) string {
 	return text
 }
 
-// eventKey is the record's key, network/user.
-func eventKey(e *schemas.Event) []byte {
-	return slices.Concat(e.Network, []byte{'/'}, e.User)
-}
-
 // unmappable keeps the line as it is, with the reason.
 func (m *mapper) unmappable(l *line, why string) Row {
 	row := m.asItIs(l)
@@ -259,8 +272,5 @@ func (m *mapper) asItIs(l *line) Row {
 	if network == "" {
 		network = "replay"
 	}
-	return Row{
-		TimeMs: m.lastMs, Key: []byte(network + "/unmappable"), Value: slices.Clone(l.text),
-		File: m.member.Path, Line: l.number,
-	}
+	return Row{timeless: true, Key: []byte(network + "/unmappable"), Value: l.text, File: m.member.Path, Line: l.number}
 }
