@@ -37,9 +37,11 @@ type Decoder struct {
 	// MaxBytes is the longest record taken; 0 means MaxEventBytes.
 	MaxBytes int
 
-	scan   scanner
-	extras []extra
-	consts []byte // DefaultSource and TypeActivity; never written again
+	scan    scanner
+	extras  []extra
+	unknown []unknown
+	shapes  shapes
+	consts  []byte // DefaultSource and TypeActivity; never written again
 }
 
 // extra is an unknown member: its name in Props is prefix and its own name, and
@@ -47,6 +49,7 @@ type Decoder struct {
 type extra struct {
 	prefix string
 	at     int32 // index in the scanner's members
+	taken  bool  // Props has the name without it
 }
 
 // Reset makes every event that was decoded since the last Reset invalid, and
@@ -64,18 +67,39 @@ func (d *Decoder) constants() []byte {
 	return d.consts
 }
 
+// source is the source of an event that names none.
+func (d *Decoder) source() []byte { return d.constants()[:len(DefaultSource):len(DefaultSource)] }
+
+// activity is the type of an event that names none.
+func (d *Decoder) activity() []byte { return d.constants()[len(DefaultSource):] }
+
 // Decode reads raw into ev and gives the verdict; the zero Reject means that ev
 // is an event. Otherwise ev holds what could be read: nothing if the JSON is at
 // fault. ev aliases raw and the decoder until Reset.
 func (d *Decoder) Decode(raw []byte, ev *Event) Reject {
-	*ev = Event{}
 	limit := d.MaxBytes
 	if limit <= 0 {
 		limit = MaxEventBytes
 	}
 	if len(raw) > limit {
+		*ev = Event{}
 		return Reject{Reason: TooLarge, Remedy: remedySize}
 	}
+	arena := len(d.scan.arena)
+	if d.byShape(raw, ev) {
+		return Reject{}
+	}
+	d.scan.arena = d.scan.arena[:arena]
+	verdict := d.whole(raw, ev)
+	if verdict.Reason == Accepted && ev.Kind != KindUserFact {
+		d.learn(raw)
+	}
+	return verdict
+}
+
+// whole decodes a record of any shape. It is the definition of what Decode does.
+func (d *Decoder) whole(raw []byte, ev *Event) Reject {
+	*ev = Event{}
 	s := &d.scan
 	s.start(raw)
 	d.extras = d.extras[:0]

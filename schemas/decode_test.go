@@ -2,7 +2,9 @@ package schemas
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
+	"math/rand"
 	"strings"
 	"testing"
 
@@ -12,6 +14,12 @@ import (
 // typical is an event of 340 bytes, the size that ARCHITECTURE.md section 6
 // measures with.
 const typical = `{"id":"01J9ZK3V6Q8M4T2X7B5N0C1D2E","source":"web","network":"speakap","user":"u-1048576","time":"2026-05-12T14:20:00.123Z","type":"io.daybook.content.viewed","device":{"id":"d-7","class":"web"},"content":{"id":"c-47","name":"Opening keynote","slug":"opening-keynote"},"context":{"zone":"Europe/Amsterdam","url":"/c"},"props":{"ref":"feed"}}`
+
+// wide is typical with unknown fields, one of them with an escape.
+var wide = strings.Replace(typical, `"props"`, `"plan":"gold","escaped":"a\nb","props"`, 1)
+
+// cloudy is a CloudEvent of about the same content.
+const cloudy = `{"specversion":"1.0","id":"01J9ZK3V6Q8M4T2X7B5N0C1D2E","source":"/web","type":"io.daybook.content.viewed","subject":"u-1048576","time":"2026-05-12T14:20:00.123Z","tenant":"speakap","device":"d-7","deviceclass":"web","datacontenttype":"application/json","data":{"content":{"id":"c-47","name":"Opening keynote","slug":"opening-keynote"},"ref":"feed"}}`
 
 // required is an event of the required fields only, without its braces.
 const required = `"id":"1","network":"n","user":"u","time":"2026-05-12T14:20:00Z"`
@@ -252,27 +260,65 @@ func TestAppendEvent_ReplacesWhatCannotTravel(t *testing.T) {
 	}
 }
 
+// benchRecords gives n events of about 340 bytes with other values each, and of
+// so many shapes.
+func benchRecords(n, shapes int) (records [][]byte) {
+	r := rand.New(rand.NewSource(1))
+	for i := range n {
+		user, shape := r.Intn(1_000_000), i%shapes
+		raw := fmt.Appendf(nil, `{"id":"%016x-%04x","source":"web","network":"speakap","user":"u-%d","time":"%s","type":"io.daybook.content.viewed","device":{"id":"d-%d","class":"web"}`,
+			r.Int63(), i%65536, user, AppendTime(nil, 1_778_595_600_123+int64(i)), user)
+		if shape%2 == 0 {
+			raw = fmt.Appendf(raw, `,"content":{"id":"c-%d","name":"%s"}`, r.Intn(5000), strings.Repeat("Opening ", 1+r.Intn(4)))
+		}
+		if shape%3 != 1 {
+			raw = append(raw, `,"context":{"zone":"Europe/Amsterdam","url":"/c"}`...)
+		}
+		records = append(records, fmt.Appendf(raw, `,"props":{"n%d":%d,"ref":"feed"}}`, shape/6, i))
+	}
+	return records
+}
+
 func BenchmarkDecoder_Decode(b *testing.B) {
-	for _, bb := range []struct{ name, raw string }{
-		{"340 bytes", typical},
-		{"unknown fields", strings.Replace(typical, `"props"`, `"plan":"gold","escaped":"a\nb","props"`, 1)},
-		{"CloudEvent", `{"specversion":"1.0","id":"01J9ZK3V6Q8M4T2X7B5N0C1D2E","source":"/web","type":"io.daybook.content.viewed","subject":"u-1048576","time":"2026-05-12T14:20:00.123Z","tenant":"speakap","device":"d-7","deviceclass":"web","datacontenttype":"application/json","data":{"content":{"id":"c-47","name":"Opening keynote","slug":"opening-keynote"},"ref":"feed"}}`},
+	for _, bb := range []struct {
+		name    string
+		records [][]byte
+	}{
+		{"340 bytes", [][]byte{[]byte(typical)}},
+		{"other values", benchRecords(1000, 1)},
+		{"20 shapes", benchRecords(1000, 20)},
+		{"ever new shapes", benchRecords(10_000, 60_000)},
+		{"unknown fields", [][]byte{[]byte(wide)}},
+		{"CloudEvent", [][]byte{[]byte(cloudy)}},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
-			var d Decoder
-			var ev Event
-			raw := []byte(bb.raw)
-			b.SetBytes(int64(len(raw)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if r := d.Decode(raw, &ev); r.Reason != Accepted {
-					b.Fatal(r)
-				}
-				d.Reset()
-			}
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			benchDecode(b, bb.records, (*Decoder).Decode)
 		})
 	}
+	b.Run("definition", func(b *testing.B) { benchDecode(b, [][]byte{[]byte(typical)}, (*Decoder).whole) })
+}
+
+func benchDecode(b *testing.B, records [][]byte, decode func(*Decoder, []byte, *Event) Reject) {
+	b.Helper()
+	var d Decoder
+	var ev Event
+	size := 0
+	for _, raw := range records {
+		size += len(raw)
+	}
+	b.SetBytes(int64(size / len(records)))
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		if r := decode(&d, records[i], &ev); r.Reason != Accepted {
+			b.Fatal(r)
+		}
+		d.Reset()
+		if i++; i == len(records) {
+			i = 0
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }
 
 // The worst that 1,000 names can do to the search for repeated ones.

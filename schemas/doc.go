@@ -10,6 +10,8 @@
 //   - event.go, kind.go: the event and what its type means to a session.
 //   - decode.go, mapper.go, cloudevent.go: from a record to an event; scan.go and
 //     index.go beneath them read strict JSON and know nothing of events.
+//   - shape.go, shape_field.go, shape_finish.go, shape_learn.go: the short way for
+//     records whose names were seen before.
 //   - reject.go, remedy.go: the verdicts.
 //   - encode.go, rfc3339.go: from an event to a record; times.
 //   - activity_types.tsv, activities.go, labels.go, property.go: the content
@@ -18,6 +20,22 @@
 //   - control.go, controlcodec.go: settings and their signatures.
 //   - rows.go: what is stored; zones: the time zones that days are counted in.
 //   - event.v1.schema.json, jsonschema.go: the event for producers' tools.
+//
+// # Shapes
+//
+// Decoder.whole is the definition. Records that it has taken teach shapes: paths
+// of a tree of literals, with the field of the value behind each.
+//
+//	{"id": ── id ── ,"network": ── network ── ,"user": ── user ┬─ ,"time": ── time ── }
+//	                                                          └─ ,"device":{"id": ── device.id ── …
+//
+// A path says what does not depend on values: which names there are, that none
+// repeats, and what becomes of each. Values are examined on the way; any fault, a
+// fact of the directory, and what no path fits goes to whole. Names within values
+// that are kept as they are (unknown objects, arrays) are no part of a shape; the
+// names in props are, until there are too many of them. The tree has a bound, and
+// is forgotten when it is full of shapes that are sent no more; records of unknown
+// shapes are looked at ever less often while learning is of no use.
 //
 // # Non-obvious
 //

@@ -39,10 +39,10 @@ func (m *mapper) event() Reject {
 	ev := m.ev
 	ev.ID, ev.Network, ev.User = m.id, m.network, m.user
 	if len(ev.Source) == 0 {
-		ev.Source = m.d.constants()[:len(DefaultSource):len(DefaultSource)]
+		ev.Source = m.d.source()
 	}
 	if len(ev.Type) == 0 {
-		ev.Type = m.d.constants()[len(DefaultSource):]
+		ev.Type = m.d.activity()
 	}
 	ev.Kind = KindOf(ev.Type)
 	m.merge()
@@ -207,7 +207,7 @@ func (m *mapper) extra(prefix string, i int32) {
 		s.arena = append(append(s.arena, prefix...), s.members[i].name...)
 		s.members[i].name = s.arena[from:len(s.arena):len(s.arena)]
 	}
-	m.d.extras = append(m.d.extras, extra{prefix, i})
+	m.d.extras = append(m.d.extras, extra{prefix: prefix, at: i})
 }
 
 // check examines the fields in the order of the reasons.
@@ -307,6 +307,7 @@ func (m *mapper) merge() {
 	}
 	for i, x := range m.d.extras {
 		if m.taken(i) {
+			m.d.extras[i].taken = true
 			continue
 		}
 		p := &s.members[x.at]
