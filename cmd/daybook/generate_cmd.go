@@ -18,6 +18,7 @@ type generateCmd struct {
 	Networks int           `help:"Number of networks." default:"1"`
 	Users    int           `help:"Users of each network." default:"1000"`
 	Days     int           `help:"Days that the events are spread over." default:"1"`
+	Visit    int           `help:"Mean events of a visit." default:"18"`
 	Late     float64       `help:"Share of records that arrive 2 to 48 hours after their event." default:"0"`
 	Rate     int           `help:"Most records a second; 0: as fast as it goes." placeholder:"N"`
 	Start    time.Time     `help:"First day (default 2026-01-05)." format:"2006-01-02" placeholder:"DATE"`
@@ -40,7 +41,7 @@ Example:
 // Run produces the load, or writes it.
 func (c *generateCmd) Run(ctx context.Context, a *app) error {
 	gen, err := generate.New(generate.Config{
-		Seed: c.Seed, Events: c.Events, Networks: c.Networks, Users: c.Users, Days: c.Days, Late: c.Late, Start: c.Start, Name: c.Name,
+		Seed: c.Seed, Events: c.Events, Networks: c.Networks, Users: c.Users, Days: c.Days, Late: c.Late, Visit: c.Visit, Start: c.Start, Name: c.Name,
 	})
 	if err != nil {
 		return &exitError{exitUsage, err}

@@ -27,6 +27,7 @@ type Config struct {
 	Users    int       // of each network; default 1,000
 	Days     int       // span of event times that Events are spread over; default 1
 	Late     float64   // share of records that arrive 2 to 48 hours after their event
+	Visit    int       // mean events of a visit; default 18
 	Start    time.Time // first instant; default DefaultStart
 	Name     string    // of the network; several get -1, -2, … behind it; default "load"
 }
@@ -40,7 +41,7 @@ const (
 	shareOutOfOrder  = 0.05
 	shareRepeats     = 0.01
 	maxDelayMs       = 60_000
-	meanEvents       = 18 // of a session
+	meanEvents       = 18 // of a visit
 	meanPauseMs      = 45_000
 	hourMs           = 3_600_000
 	zipfExponent     = 1.1
@@ -94,6 +95,7 @@ func New(cfg Config) (*Generator, error) {
 	check(cfg.Users >= 1 && cfg.Users <= 100_000_000, "check users %d: it must be between 1 and 100000000", cfg.Users)
 	check(cfg.Days >= 1 && cfg.Days <= 3650, "check days %d: it must be between 1 and 3650", cfg.Days)
 	check(cfg.Late >= 0 && cfg.Late <= 1, "check late %g: it is a share between 0 and 1", cfg.Late)
+	check(cfg.Visit >= 1 && cfg.Visit <= 100_000, "check visit %d: it must be between 1 and 100000", cfg.Visit)
 	check(schemas.ValidNetwork(cfg.Name+"-1"), "check network %q: it must be [a-z0-9][a-z0-9._-]{0,63}", cfg.Name)
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
@@ -112,7 +114,7 @@ func New(cfg Config) (*Generator, error) {
 	}
 	g.known = make([]bool, cfg.Networks*cfg.Users)
 	spanMs := float64(cfg.Days) * 24 * hourMs
-	visitsWanted := max(1, float64(cfg.Events)*(1-shareRepeats)/meanEvents)
+	visitsWanted := max(1, float64(cfg.Events)*(1-shareRepeats)/float64(cfg.Visit))
 	g.visitGapMs = spanMs * meanDiurnalShare / visitsWanted
 	return g, nil
 }
@@ -126,6 +128,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Days == 0 {
 		c.Days = 1
+	}
+	if c.Visit == 0 {
+		c.Visit = meanEvents
 	}
 	if c.Start.IsZero() {
 		c.Start = DefaultStart()
@@ -227,7 +232,7 @@ func (g *Generator) admit() {
 		if p.second && g.rng.Float64() < 0.3 {
 			device = p.devices[1]
 		}
-		left := 1 + int(g.rng.ExpFloat64()*(meanEvents-1))
+		left := 1 + int(g.rng.ExpFloat64()*float64(g.cfg.Visit-1))
 		fact := !g.known[network*g.cfg.Users+user]
 		g.known[network*g.cfg.Users+user] = true
 		heap.Push(&g.active, &visit{nextMs: at, network: network, user: user, person: p, device: device, left: left, fact: fact})
