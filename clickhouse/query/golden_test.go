@@ -19,6 +19,12 @@ type question interface {
 	SQL() (query.Statement, error)
 }
 
+// sqlOf is a question of one more statement than SQL.
+type sqlOf func() (query.Statement, error)
+
+// SQL gives the statement.
+func (f sqlOf) SQL() (query.Statement, error) { return f() }
+
 func date(tb testing.TB, text string) query.Date {
 	tb.Helper()
 	d, err := query.ParseDate(text)
@@ -40,7 +46,11 @@ func TestSQL_Golden(t *testing.T) {
 		"user_days_oldest":    query.UserDays{Network: "n", User: "u", From: from, To: to, Oldest: true, After: &from, Limit: 14},
 		"network_days":        query.NetworkDays{Network: "n", From: from, To: to, Limit: 90},
 		"network_days_newest": query.NetworkDays{Network: "n", From: from, To: to, Newest: true, After: &to, Limit: 90},
-		"sessions":            query.Sessions{Network: "n", From: from, To: to, Limit: 100},
+		"network_days_stored": sqlOf(query.NetworkDays{Network: "n", From: from, To: to, Limit: 90}.Stored),
+		"network_days_checked": sqlOf(func() (query.Statement, error) {
+			return query.NetworkDays{Network: "n", From: from, To: to, Limit: 90}.Checked([]query.Date{from, to})
+		}),
+		"sessions": query.Sessions{Network: "n", From: from, To: to, Limit: 100},
 		"sessions_filtered": query.Sessions{
 			Network: "n", User: "u", DeviceClass: "web", From: from, To: to, After: &query.SessionCursor{StartedAt: at, SessionID: id}, Limit: 100,
 		},
@@ -93,6 +103,8 @@ func TestSQL_RefusesWithoutTenantUserOrLimit(t *testing.T) {
 		{query.UserDays{Network: "n", User: "u", Limit: query.All + 1}, query.ErrBadLimit},
 		{query.NetworkDays{Limit: 1}, query.ErrNoNetwork},
 		{query.NetworkDays{Network: "n"}, query.ErrBadLimit},
+		{sqlOf(query.NetworkDays{Limit: 1}.Stored), query.ErrNoNetwork},
+		{sqlOf(func() (query.Statement, error) { return query.NetworkDays{Limit: 1}.Checked(nil) }), query.ErrNoNetwork},
 		{query.Sessions{Limit: 1}, query.ErrNoNetwork},
 		{query.Sessions{Network: "n"}, query.ErrBadLimit},
 		{query.DaySessions{User: "u", Limit: 1}, query.ErrNoNetwork},
@@ -115,6 +127,7 @@ func TestSQL_ValuesAreNeverText(t *testing.T) {
 	for _, q := range []question{
 		query.UserDays{Network: evil, User: evil, Limit: 1},
 		query.NetworkDays{Network: evil, Limit: 1},
+		sqlOf(query.NetworkDays{Network: evil, Limit: 1}.Stored),
 		query.Sessions{Network: evil, User: evil, DeviceClass: evil, After: &query.SessionCursor{SessionID: evil}, Limit: 1},
 		query.DaySessions{Network: evil, User: evil, After: &query.DayCursor{SessionID: evil}, Limit: 1},
 		query.Users{Network: evil, Search: evil, After: evil, ActiveFrom: &d, Limit: 1},

@@ -1,10 +1,9 @@
 SELECT toInt32(date) AS day, users, sessions, toInt64(duration_s), toInt64(active_s), toInt64(overlap_s), toInt64(mobile_s), toInt64(web_s)
 FROM daily_networks
-WHERE network_id = {network:String} AND date BETWEEN toDate({from:Int32}) AND toDate({to:Int32}) AND date < toDate({after:Int32})
+WHERE network_id = {network:String} AND date BETWEEN toDate({from:Int32}) AND toDate({to:Int32})
 ORDER BY date DESC
 LIMIT {limit:Int64}
 -- network = n
 -- from = 20574
--- to = 20587
+-- to = 20586
 -- limit = 90
--- after = 20587
