@@ -8,8 +8,7 @@ import (
 	"daybook/clickhouse/engine/enginetest"
 )
 
-// benchUsers sizes the tables of BenchmarkReads: users of each of 100 networks.
-var benchUsers = flag.Int("bench-users", 50, "users of each of 100 networks in BenchmarkReads; 1000 makes 10 million session-days")
+var update = flag.Bool("update", false, "rewrite COLUMNS.md")
 
 func TestMain(m *testing.M) { enginetest.Main(m) }
 

@@ -32,7 +32,7 @@ type Statement struct {
 	Args []Arg
 	// Threads bounds the engine's threads, 0 for its default. A question about one
 	// user reads a few granules: a second thread costs it more than it gives
-	// (BenchmarkReads: 13.3 ms with one, 15.8 with the default, on a busy machine).
+	// (13.3 ms with one, 15.8 with the default, on a busy machine).
 	Threads int
 }
 

@@ -14,6 +14,8 @@ import (
 type sqlCmd struct {
 	Statement string `arg:"" help:"SQL; - reads it from stdin."`
 	Format    string `help:"Output format of ClickHouse (default TabSeparated)." placeholder:"FORMAT"`
+
+	Param map[string]string `help:"Value of a parameter that the statement names, such as {network:String}." placeholder:"NAME=VALUE"`
 }
 
 // Help is shown under the command's usage.
@@ -23,7 +25,8 @@ statement wins over --format.
 
 Examples:
   daybook sql "SELECT count(), sum(duration_s) FROM sessions"
-  daybook sql "SELECT * FROM daily_users ORDER BY date LIMIT 10" --format PrettyCompact`
+  daybook sql "SELECT * FROM daily_users ORDER BY date LIMIT 10" --format PrettyCompact
+  daybook sql - --param network=shop --param from=2026-05-01 --param to=2026-05-31 < clickhouse/cookbook/bounces.sql`
 }
 
 // Run asks and streams. An error in the middle of an answer is an error, not a
@@ -45,7 +48,7 @@ func (c *sqlCmd) Run(ctx context.Context, a *app) error {
 	if format == "" {
 		format = "TabSeparated"
 	}
-	answer, err := askClickHouse(ctx, found.ClickHouse, text, format)
+	answer, err := askClickHouse(ctx, found.ClickHouse, text, format, c.Param)
 	if err != nil {
 		return err
 	}
@@ -61,11 +64,14 @@ func (c *sqlCmd) Run(ctx context.Context, a *app) error {
 }
 
 // askClickHouse posts a statement to the HTTP interface; the answer streams.
-func askClickHouse(ctx context.Context, server *url.URL, statement, format string) (io.ReadCloser, error) {
+func askClickHouse(ctx context.Context, server *url.URL, statement, format string, params map[string]string) (io.ReadCloser, error) {
 	address := *server
 	password, _ := address.User.Password()
 	address.User, address.Path = nil, "/"
 	parameters := url.Values{"default_format": {format}}
+	for name, value := range params {
+		parameters.Set("param_"+name, value)
+	}
 	if name := database(server); name != "" {
 		parameters.Set("database", name)
 	}

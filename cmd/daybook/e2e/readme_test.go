@@ -44,6 +44,13 @@ func TestREADME_CommandsWork(t *testing.T) {
 	if err := os.Symlink(path, filepath.Join(dir, "bin", "daybook")); err != nil {
 		t.Fatal(err)
 	}
+	project, err := filepath.Abs(top)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(project, "clickhouse"), filepath.Join(dir, "clickhouse")); err != nil { // the cookbook
+		t.Fatal(err)
+	}
 	event := strings.ReplaceAll(readmeBlocks(t, "Replay your own log", "json")[0], "\n", " ") + "\n"
 	for name, text := range map[string][]byte{
 		"access.log.gz": firstLines(t, sampleLog, 100),
@@ -78,7 +85,10 @@ func TestREADME_CommandsWork(t *testing.T) {
 	if out := shell(blocks[0]); !strings.Contains(out, "2015-05-17") || !strings.Contains(out, "unmappable") {
 		t.Errorf("README's SQL answered:\n%s", out)
 	}
-	if out := shell(blocks[1]); !strings.Contains(out, `"complete_through"`) || !strings.Contains(out, "2015-05-20") || strings.Contains(out, "problem") {
+	if out := shell(blocks[1]); !strings.Contains(out, "mobile") || !strings.Contains(out, "median_s") {
+		t.Errorf("README's recipe answered:\n%s", out)
+	}
+	if out := shell(blocks[2]); !strings.Contains(out, `"complete_through"`) || !strings.Contains(out, "2015-05-20") || strings.Contains(out, "problem") {
 		t.Errorf("README's API calls answered:\n%s", out)
 	}
 	d.stop()
