@@ -38,6 +38,9 @@ SOAKFLAGS     ?=
 PKG           ?= ./...
 PAIRS         ?= 20000
 SEED          ?= 1
+SHORT         ?=
+PEERSFLAGS    ?=
+comma         := ,
 
 export CGO_ENABLED ?= 0
 
@@ -185,6 +188,41 @@ bench-reads: need-go engine ## measure the read API, CSV and cookbook at scale, 
 	@$(GO) test ./cmd/daybook/e2e -run '^$$' -bench '^BenchmarkReads$$' -benchtime 1x -timeout 3h \
 	  -reads.dir $(CURDIR)/.bench -reads.days $(DAYS) -reads.events $(EVENTS) $(READSFLAGS)
 
+# The systems that Daybook is measured beside: fetched by Maven, compiled here.
+# Flink and Kafka Streams lie apart, because each brings its own RocksDB.
+PEERS_JAVA    := pipeline/peers/java
+PEERS_FLAGS   := $(if $(SHORT),-peers.events 1000000 -peers.partitions 1$(comma)4,-peers.events 5000000 -peers.partitions 1$(comma)2$(comma)4)
+
+.PHONY: peers
+peers: need-go engine kafka peers-jars ## measure Daybook beside Flink, Kafka Streams and ClickHouse alone, SHORT=1; PEERSFLAGS=…
+	@$(MAKE) test-peers
+	@$(GO) test ./pipeline/peers -run '^TestPeers$$' -count=1 -v -timeout 6h $(PEERS_FLAGS) -peers.report $(CURDIR)/.peers/report.md $(PEERSFLAGS)
+	@echo "the table is in .peers/report.md"
+
+.PHONY: test-peers
+test-peers: need-go engine kafka peers-jars ## check that the peers give the same sessions as Daybook
+	@DAYBOOK_TEST_KAFKA=1 $(GO) test ./pipeline/peers -run '^TestPeers_' -count=1 -timeout 20m
+
+.PHONY: peers-jars
+peers-jars: .peers/.built
+
+.peers/.built: .peers/.fetched $(wildcard $(PEERS_JAVA)/*.java)
+	@command -v javac >/dev/null || { echo "missing: javac, which compiles the peers. Remedy: install a JDK (Debian: apt-get install default-jdk-headless)"; exit 1; }
+	@for peer in Flink Streams; do \
+	  jars=.peers/$${peer,}; classes=.peers/classes/$${peer,}; rm -rf $$classes && mkdir -p $$classes; \
+	  javac -nowarn -proc:none -cp "$$jars/*" -d $$classes $(PEERS_JAVA)/{Event,Run,$${peer}Sessions}.java; \
+	done
+	@touch $@
+
+.peers/.fetched: $(PEERS_JAVA)/pom.xml | need-java
+	@command -v mvn >/dev/null || { echo "missing: mvn, which fetches the peers. Remedy: install Maven (Debian: apt-get install maven)"; exit 1; }
+	@echo "fetching Flink and Kafka Streams (about 240 MB, once)"
+	@rm -rf .peers/flink .peers/streams && mkdir -p .peers
+	@for peer in flink streams; do \
+	  mvn -q -B -Dstyle.color=never -f $(PEERS_JAVA)/pom.xml -P$$peer dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory='$(CURDIR)'/.peers/$$peer; \
+	done
+	@touch $@
+
 .PHONY: golden
 golden: need-go engine npm-tests ## rewrite the golden files; review them by reading
 	@$(GO) test $$(grep -rlE 'flag\.Bool\("update"' --include='*_test.go' cmd pipeline clickhouse schemas | xargs -rn1 dirname | sort -u | sed 's|^|./|') -update
@@ -201,7 +239,7 @@ deskdrop: need-go engine ## check the four Deskdrop numbers; DATA=…/users_inte
 
 .PHONY: clean
 clean: ## remove what was built, the engine and the tools; not your data
-	@rm -rf bin .tools .cache .kafka .soak .bench $(ENGINE)/node_modules $(NPM_TESTS:%=%/node_modules)
+	@rm -rf bin .tools .cache .kafka .peers .soak .bench $(ENGINE)/node_modules $(NPM_TESTS:%=%/node_modules)
 
 $(LINT): | need-go
 	@mkdir -p $(TOOLS)
