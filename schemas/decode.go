@@ -40,7 +40,9 @@ type Decoder struct {
 	scan    scanner
 	extras  []extra
 	unknown []unknown
+	props   propsSpan
 	shapes  shapes
+	memo    memo
 	consts  []byte // DefaultSource and TypeActivity; never written again
 }
 

@@ -22,10 +22,28 @@ const (
 // What it writes aliases the event or constants. It allocates only for a cell of
 // several parts, and for a property with escapes.
 func FillLabels(ev *Event) {
-	if ev.Category != nil && ev.Action != nil && ev.Label != nil {
-		return
+	if ev.Category == nil || ev.Action == nil || ev.Label == nil {
+		fillLabels(ev, activities()[string(ev.Type)])
 	}
-	row := activityOf(ev)
+}
+
+// FillLabels is the function of that name; the decoder knows the types that it
+// has met.
+func (d *Decoder) FillLabels(ev *Event) {
+	if ev.Category == nil || ev.Action == nil || ev.Label == nil {
+		fillLabels(ev, d.memo.typeOf(ev.Type).activities)
+	}
+}
+
+// fillLabels fills in the cells by the rows of the event's type.
+func fillLabels(ev *Event, rows []activity) {
+	var row *activity
+	for i := range rows {
+		if rows[i].fits(ev) {
+			row = &rows[i]
+			break
+		}
+	}
 	if row == nil {
 		fillByName(ev)
 		return
@@ -53,17 +71,6 @@ func fillByName(ev *Event) {
 	ev.fill(&ev.Category, FilledCategory, object)
 	ev.fill(&ev.Action, FilledAction, verb)
 	ev.fill(&ev.Label, FilledLabel, ev.ContentName)
-}
-
-// activityOf finds the row of the event's type whose condition holds.
-func activityOf(ev *Event) *activity {
-	rows := activities()[string(ev.Type)]
-	for i := range rows {
-		if rows[i].fits(ev) {
-			return &rows[i]
-		}
-	}
-	return nil
 }
 
 func (a *activity) fits(ev *Event) bool {

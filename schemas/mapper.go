@@ -260,6 +260,14 @@ func (m *mapper) check() Reject {
 // classOf reads device.class: mobile or web in any case of letters. What else
 // clients send (ios, tablet, desktop …) is unknown, as if absent.
 func classOf(text []byte) DeviceClass {
+	switch string(text) { // as most clients write it
+	case "":
+		return ClassUnknown
+	case "mobile":
+		return ClassMobile
+	case "web":
+		return ClassWeb
+	}
 	switch {
 	case foldIs(text, "mobile"):
 		return ClassMobile

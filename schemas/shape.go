@@ -18,25 +18,25 @@ import (
 
 // node is a literal of a shape and what the value behind it is.
 type node struct {
-	first, mask uint64 // its first bytes, at most eight, and which of a word they are
-	last        uint64 // its last eight bytes, if it has more than eight
-	middle      string // what is between, if it has more than sixteen
-	size        int32  // its length
+	first  uint64 // its first eight bytes; of a shorter one, moved left by shift
+	second uint64 // the next eight, if it has more than sixteen
+	last   uint64 // its last eight, if it has more than eight
+	middle string // what is between, if it has more than twenty-four
 
-	child   int32 // the first literal that may come behind the value; 0: none
-	sibling int32 // the next one behind the same value, never longer; 0: none
+	child   *node // the first literal that may come behind the value
+	sibling *node // the next one behind the same value, never longer
 
+	size int16 // its length
 	// name is where the member's name begins in the literal, behind its quote; of
 	// the last node of a path, how many names the path has.
 	name       int16
 	open, shut int16 // if above 0: where props begins and ends in the literal
 
+	shift  uint8 // of a word: what is not of a literal shorter than it, in bits
 	field  field
 	depth  uint8 // of the object that the value is a member of
 	prefix prefix
 	flags  nodeFlags
-
-	variants uint16 // shapes learnt that go on from here with the names of props
 }
 
 type nodeFlags uint8
@@ -50,18 +50,23 @@ const (
 
 // match says whether raw goes on with the literal at i; w is the word there.
 func (n *node) match(w uint64, raw []byte, i int) bool {
-	return w&n.mask == n.first && (n.size <= 8 || n.matchRest(raw[i:]))
+	return w<<(n.shift&63) == n.first && (n.size <= 8 || n.matchRest(raw, i))
 }
 
-func (n *node) matchRest(b []byte) bool {
-	size := int(n.size)
-	return len(b) >= size && binary.LittleEndian.Uint64(b[size-8:]) == n.last && (size <= 16 || string(b[8:size-8]) == n.middle)
+func (n *node) matchRest(raw []byte, i int) bool {
+	end := i + int(n.size)
+	return end <= len(raw) && load(raw, end-8) == n.last && (n.size <= 16 || load(raw, i+8) == n.second && (n.size <= 24 || string(raw[i+16:end-8]) == n.middle))
+}
+
+// load gives the eight bytes at i.
+func load(b []byte, i int) uint64 {
+	return binary.LittleEndian.Uint64(b[i : i+8 : i+8])
 }
 
 // word gives the eight bytes at i; NUL stands for what is past the end.
 func word(b []byte, i int) uint64 {
 	if i+8 <= len(b) {
-		return binary.LittleEndian.Uint64(b[i:])
+		return load(b, i)
 	}
 	return lastWord(b, i)
 }
@@ -89,95 +94,101 @@ type values [fields][]byte
 // byShape decodes raw by a learnt shape. It is false if none fits, or if there
 // is any fault; ev may be partly written then.
 func (d *Decoder) byShape(raw []byte, ev *Event) bool {
-	nodes := d.shapes.nodes
-	if len(nodes) == 0 {
+	n := d.shapes.first
+	if n == nil {
 		return false
 	}
+	raw = slices.Clip(raw) // one bound less to check
 	d.scan.raw, d.scan.open, d.scan.count, d.scan.indexed = raw, d.scan.open[:0], 0, false
-	d.unknown = d.unknown[:0]
+	d.unknown, d.props = d.unknown[:0], propsSpan{}
 	var v values
-	var props [2]int // from and to; 0: none
-	var retry [2]int // the node by which props was entered, and where; 0: none
-	i, at := 0, int(nodes[0].child)
-	for {
-		w := word(raw, i)
-		for at != 0 && !nodes[at].match(w, raw, i) {
-			at = int(nodes[at].sibling)
-		}
-		if at == 0 {
-			if retry[0] == 0 {
+	for i := 0; ; n = n.child {
+		for w := word(raw, i); !n.match(w, raw, i); w = word(raw, i) {
+			if n, i = d.other(n, i); n == nil {
 				return false
 			}
-			// The names in props are others; they may be taken as they come.
-			at, i = int(nodes[retry[0]].sibling), retry[1]
-			retry, props = [2]int{}, [2]int{}
+		}
+		if n.open|n.shut != 0 {
+			d.passProps(n, i)
+		}
+		if i += int(n.size); n.field == fieldEnd || i >= len(raw) {
+			return n.field == fieldEnd && i == len(raw) && d.finish(n, ev, &v)
+		}
+		if raw[i] != '"' {
+			if i = d.noText(n, i); i < 0 {
+				return false
+			}
 			continue
 		}
-		n := &nodes[at]
-		if n.open|n.shut != 0 {
-			if n.shut > 0 {
-				props[1], retry = i+int(n.shut), [2]int{}
+		from := i + 1
+		i = from
+		for {
+			if stop := stops(word(raw, i)); stop != 0 {
+				i += bits.TrailingZeros64(stop) / 8
+				break
 			}
-			if n.open > 0 {
-				props[0], retry = i+int(n.open), [2]int{at, i}
-			}
+			i += 8
 		}
-		i += int(n.size)
-		if n.field == fieldEnd || i >= len(raw) {
-			return n.field == fieldEnd && i == len(raw) && d.finish(n, ev, &v, props)
-		}
-		if raw[i] == '"' {
-			i = d.text(n, i, &v)
-		} else {
-			i = d.noText(n, i, &props)
-		}
-		if i < 0 {
+		if i < len(raw) && raw[i] == '"' && n.field > fieldSpecial {
+			v[n.field%fields] = raw[from:i:i]
+			i++
+		} else if i = d.text(n, from, &v); i < 0 {
 			return false
 		}
-		at = int(n.child)
 	}
 }
 
-// text reads the string at i into v and gives its end, or -1.
+// propsSpan is where props begins and ends; 0 while it does not.
+type propsSpan struct {
+	from, to int
+	entry    *node // by which it was entered, while it is open, and where
+	at       int
+}
+
+// passProps notes that a literal that begins at i opens or shuts props.
+func (d *Decoder) passProps(n *node, i int) {
+	if n.shut > 0 {
+		d.props.to, d.props.entry = i+int(n.shut), nil
+	}
+	if n.open > 0 {
+		d.props = propsSpan{from: i + int(n.open), entry: n, at: i}
+	}
+}
+
+// other gives the node to try instead of n, whose literal is not at i, and where.
+// If the names in props are others, they may be taken as they come.
+func (d *Decoder) other(n *node, i int) (*node, int) {
+	if n.sibling != nil || d.props.entry == nil {
+		return n.sibling, i
+	}
+	n, i = d.props.entry.sibling, d.props.at
+	d.props = propsSpan{}
+	return n, i
+}
+
+// text reads the string whose first byte is at i into v and gives its end, or -1. It may hold
+// escapes, or be of a field that is special.
 func (d *Decoder) text(n *node, i int, v *values) int {
-	raw := d.scan.raw
-	from := i + 1
-	end := from
-	for {
-		stop := stops(word(raw, end))
-		end += bits.TrailingZeros64(stop) / 8
-		if stop != 0 {
-			break
-		}
-	}
-	text := raw[from:min(end, len(raw))]
-	if end >= len(raw) || raw[end] != '"' { // an escape, other than ASCII, or a fault
-		var escaped bool
-		if end, escaped = d.scan.str(from); end < 0 {
-			return end
-		}
-		end--
-		text = raw[from:end]
-		if escaped && n.field >= fieldClass {
-			text = d.scan.unescape(text)
-		}
-	}
-	v[n.field%fields] = slices.Clip(text)
-	end++
-	switch {
-	case n.field > fieldExtensionClass || n.field == fieldExamined:
-	case n.field == fieldProps:
+	end, escaped := d.scan.str(i)
+	if end < 0 || n.field == fieldProps {
 		return -1
-	case n.field == fieldUnknown || len(text) > 0 && classOf(text) == ClassUnknown:
-		d.note(n, i, end)
+	}
+	text := d.scan.raw[i : end-1 : end-1]
+	if escaped && n.field.isText() {
+		text = d.scan.unescape(text)
+	}
+	v[n.field%fields] = text
+	isClass := n.field == fieldClass || n.field == fieldExtensionClass
+	if n.field == fieldUnknown || isClass && len(text) > 0 && classOf(text) == ClassUnknown {
+		d.note(n, i-1, end)
 	}
 	return end
 }
 
 // noText reads the value at i, which is no string, and gives its end, or -1.
-func (d *Decoder) noText(n *node, i int, props *[2]int) int {
+func (d *Decoder) noText(n *node, i int) int {
 	s := &d.scan
-	if n.field >= fieldClass {
+	if n.field.isText() {
 		if uint32(word(s.raw, i)) != wordNull {
 			return -1
 		}
@@ -190,7 +201,7 @@ func (d *Decoder) noText(n *node, i int, props *[2]int) int {
 		d.note(n, i, end)
 	case n.field == fieldProps && k == kindObject:
 		if s.at(s.space(i+1)) != '}' {
-			*props = [2]int{i, end}
+			d.props.from, d.props.to = i, end
 		}
 	case n.field == fieldProps && k != kindNull:
 		return -1

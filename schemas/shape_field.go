@@ -4,10 +4,9 @@ package schemas
 type field uint8
 
 const (
-	fieldEnd      field = iota // none: the record ends
-	fieldExamined              // only examined: of a member of props, which is kept as a whole, or of an unknown one whose name props has
-	fieldUnknown               // of an unknown member, which is kept in Props
-	fieldProps                 // props, whatever its members are
+	fieldEnd     field = iota // none: the record ends
+	fieldUnknown              // of an unknown member, which is kept in Props
+	fieldProps                // props, whatever its members are
 
 	// The texts: a string, or null. A class that is none is kept in Props, too.
 	fieldClass
@@ -34,10 +33,15 @@ const (
 	fieldTenant
 	fieldUnused // an attribute that is not kept
 
+	fieldExamined // of any kind, and not kept: a member of props, which is kept as a whole, or an unknown one whose name props has
+
 	// No values: they are part of the literals.
 	fieldObject // one with known members, an empty one, or null
 	fieldNull   // null, which it must be
 )
+
+// fieldSpecial is the last one whose string is more than a text.
+const fieldSpecial = fieldExtensionClass
 
 // fields is the room for texts by field: a power of two, so that no index needs
 // a check.
@@ -204,3 +208,6 @@ func cloudField(name string) (f field, inner place) {
 	}
 	return envelopeField(name), inCloud
 }
+
+// isText says whether the value is a string or null.
+func (f field) isText() bool { return f >= fieldClass && f < fieldExamined }

@@ -5,23 +5,23 @@ import "bytes"
 // finish fills ev from what a record that follows a path to its last node has
 // brought. It is false if the record is to be examined by the whole decoder:
 // there is a fault, or it is a fact of the directory.
-func (d *Decoder) finish(n *node, ev *Event, v *values, props [2]int) bool {
+func (d *Decoder) finish(n *node, ev *Event, v *values) bool {
 	if n.flags&isCloud != 0 && !cloudValues(v) {
 		return false
 	}
 	id, network, user := v[fieldID], v[fieldNetwork], v[fieldUser]
-	if len(id)-1 >= MaxIDBytes || len(id) == 0 || len(user)-1 >= MaxUserBytes || len(user) == 0 || !ValidNetwork(network) ||
+	if len(id)-1 >= MaxIDBytes || len(id) == 0 || len(user)-1 >= MaxUserBytes || len(user) == 0 || !d.memo.validNetwork(network) ||
 		len(v[fieldSource]) > MaxNameBytes || len(v[fieldType]) > MaxNameBytes || len(v[fieldDevice]) > MaxNameBytes ||
 		d.scan.count+int(n.name) > MaxProperties {
 		return false
 	}
 	var ok bool
-	if ev.TimeMs, ok = parseTime(v[fieldTime]); !ok {
+	if ev.TimeMs, ok = d.memo.date.parse(v[fieldTime]); !ok {
 		return false
 	}
 	ev.ReceivedMs = 0
 	if v[fieldReceived] != nil {
-		if ev.ReceivedMs, ok = parseTime(v[fieldReceived]); !ok {
+		if ev.ReceivedMs, ok = d.memo.date.parse(v[fieldReceived]); !ok {
 			return false
 		}
 	}
@@ -32,7 +32,7 @@ func (d *Decoder) finish(n *node, ev *Event, v *values, props [2]int) bool {
 	if len(ev.Type) == 0 {
 		ev.Type = d.activity()
 	}
-	if ev.Kind = KindOf(ev.Type); ev.Kind == KindUserFact {
+	if ev.Kind = d.memo.typeOf(ev.Type).kind; ev.Kind == KindUserFact {
 		return false
 	}
 	ev.ID, ev.Network, ev.User = id, network, user
@@ -47,8 +47,8 @@ func (d *Decoder) finish(n *node, ev *Event, v *values, props [2]int) bool {
 	ev.Zone, ev.UserAgent, ev.URL = v[fieldZone], v[fieldAgent], v[fieldURL]
 	ev.FactZone, ev.FactName = nil, nil
 	ev.Props = nil
-	if props[1] > 0 {
-		ev.Props = d.scan.raw[props[0]:props[1]:props[1]]
+	if p := &d.props; p.to > 0 {
+		ev.Props = d.scan.raw[p.from:p.to:p.to]
 	}
 	if len(d.unknown) > 0 {
 		if n.flags&freeProps != 0 {

@@ -10,7 +10,7 @@ import (
 // Bounds of what is learnt. A tree that is full of shapes which are sent no more
 // is forgotten as a whole.
 const (
-	maxNodes    = 4096      // 256 KB: some 200 shapes that have nothing in common
+	maxNodes    = 4096      // 300 KB: some 200 shapes that have nothing in common
 	maxPath     = 128       // nodes
 	maxLiteral  = 1024      // bytes
 	maxLiterals = 256 << 10 // bytes of all literals
@@ -22,9 +22,11 @@ const (
 
 // shapes are the learnt ones, and which others were seen.
 type shapes struct {
-	nodes    []node // nodes[0] is before the record
-	literals int    // bytes of their literals
-	full     int    // times that there was no room
+	first    *node // what a record may begin with
+	nodes    int
+	literals int           // bytes
+	variants map[*node]int // by the literal before props: shapes learnt that have names in props
+	full     int           // times that there was no room
 	seen     [seenShapes]uint64
 	pause    int // how many misses are let pass after the next one that is looked at
 	wait     int // how many of them are left
@@ -73,66 +75,67 @@ func (d *Decoder) learn(raw []byte) {
 // addPath adds the path to the tree. It is false if there are too many with
 // other names in props already.
 func (t *shapes) addPath(raw []byte) bool {
-	if len(t.nodes) == 0 {
-		t.nodes = append(t.nodes, node{})
-	}
-	if len(t.nodes)+len(t.path) > maxNodes || t.literals > maxLiterals {
+	if t.nodes+len(t.path) > maxNodes || t.literals > maxLiterals {
 		if t.full++; t.full > maxFull {
-			t.nodes, t.literals, t.full = t.nodes[:0], 0, 0
+			t.first, t.nodes, t.literals, t.full, t.variants = nil, 0, 0, 0, nil
 		}
 		return true
 	}
-	at := int32(0)
+	var parent *node
 	for i := range t.path {
 		s := &t.path[i]
 		if s.node.open > 0 {
-			if t.nodes[at].variants == maxVariants {
+			if t.variants[parent] == maxVariants {
 				return false
 			}
-			t.nodes[at].variants++
+			if t.variants == nil {
+				t.variants = map[*node]int{}
+			}
+			t.variants[parent]++
 		}
 		s.node.setLiteral(raw[s.from:s.to])
-		at = t.addNode(at, s.node)
+		parent = t.addNode(parent, s.node)
 	}
 	return true
 }
 
-// setLiteral sets what match compares.
+// setLiteral sets what is compared.
 func (n *node) setLiteral(text []byte) {
-	n.size = int32(len(text))
+	n.size = int16(len(text))
 	n.first = word(text, 0)
-	n.mask = ^uint64(0)
 	if len(text) < 8 {
-		n.mask = 1<<(8*len(text)) - 1
-		return
+		n.shift = uint8(64 - 8*len(text))
+		n.first <<= n.shift
 	}
-	n.last = binary.LittleEndian.Uint64(text[len(text)-8:])
+	if len(text) > 8 {
+		n.last = binary.LittleEndian.Uint64(text[len(text)-8:])
+	}
 	if len(text) > 16 {
-		n.middle = string(text[8 : len(text)-8])
+		n.second = binary.LittleEndian.Uint64(text[8:])
+	}
+	if len(text) > 24 {
+		n.middle = string(text[16 : len(text)-8])
 	}
 }
 
 // addNode gives the node behind parent that is n, and makes it if it is missing.
-func (t *shapes) addNode(parent int32, n node) int32 {
-	link := &t.nodes[parent].child
-	for *link != 0 {
-		o := t.nodes[*link]
-		if o.size < n.size {
-			break
-		}
-		n.child, n.sibling, n.variants, n.flags = o.child, o.sibling, o.variants, n.flags|o.flags&wasUsed
+func (t *shapes) addNode(parent *node, n node) *node {
+	link := &t.first
+	if parent != nil {
+		link = &parent.child
+	}
+	for ; *link != nil && (*link).size >= n.size; link = &(*link).sibling {
+		o := **link
+		o.child, o.sibling, o.flags = nil, nil, o.flags&^wasUsed
 		if o == n {
 			return *link
 		}
-		n.flags &^= wasUsed
-		link = &t.nodes[*link].sibling
 	}
-	n.child, n.sibling, n.variants = 0, *link, 0
-	made := int32(len(t.nodes))
-	*link = made // before the nodes may move
-	t.nodes = append(t.nodes, n)
+	n.sibling = *link
+	*link = &n
+	t.nodes++
 	t.literals += int(n.size)
-	return made
+	return *link
 }
 
 // outline makes the path of the record that whole has just taken. It is false if

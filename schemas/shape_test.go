@@ -387,7 +387,7 @@ func TestShapes_AreBoundedAndForgotten(t *testing.T) {
 		for range 3 {
 			w.decode(t, fmt.Appendf(nil, `{%s,"device":{"id":"d"},"f%d":1,"context":{"zone":"UTC"},"x":1}`, required, i))
 		}
-		if n := len(w.learns.shapes.nodes); n > maxNodes {
+		if n := w.learns.shapes.nodes; n > maxNodes {
 			t.Fatalf("%d nodes", n)
 		}
 	}
