@@ -44,25 +44,6 @@ type Network struct {
 	ChangedAt time.Time `json:"-"`
 }
 
-// Freshness asks how complete the answers for a network, or for one user of
-// it, are (INTERFACES.md section 2).
-type Freshness struct {
-	Network string // required, unless Every
-	User    string // "" for the whole network
-	Every   bool   // all networks at once, for an administrator's list of them: of each partition the least of their watermarks
-}
-
-// FreshnessRow is the answer. CompleteThrough is nil while a partition
-// concerned is unowned, or while it is behind and nothing of the network was
-// read from it yet.
-type FreshnessRow struct {
-	CompleteThrough *time.Time `json:"complete_through"`
-	Partitions      int        `json:"-"` // concerned
-	Owned           int        `json:"-"` // of these
-	Behind          int        `json:"-"` // of these: owned but not read to the end
-	Records         int64      `json:"-"` // between what is flushed and the log's end, over the partitions concerned
-}
-
 // Run streams the users.
 func (q Users) Run(ctx context.Context, db Querier) iter.Seq2[User, error] {
 	return Stream(ctx, db, q.SQL, scanUser)
@@ -73,14 +54,6 @@ func (q Networks) Run(ctx context.Context, db Querier) iter.Seq2[Network, error]
 	return Stream(ctx, db, q.SQL, func(r Rows, n *Network) error {
 		return r.Scan(&n.NetworkID, &n.Title, &n.Zone, &n.GapMs, &n.Recording, &n.Position, &n.ChangedAt)
 	})
-}
-
-// Ask gives the one answer.
-func (q Freshness) Ask(ctx context.Context, db Querier) (FreshnessRow, error) {
-	for row, err := range Stream(ctx, db, q.SQL, scanFreshness) {
-		return row, err
-	}
-	return FreshnessRow{}, nil
 }
 
 // SQL gives the statement.
@@ -154,47 +127,4 @@ func (q Networks) SQL() (Statement, error) {
 	}
 	st.Text += "\nORDER BY network_id\nLIMIT {limit:Int64}"
 	return st, nil
-}
-
-// SQL gives the statement.
-func (q Freshness) SQL() (Statement, error) {
-	if q.Network == "" && !q.Every {
-		return Statement{}, ErrNoNetwork
-	}
-	st := Statement{Threads: 1}
-	watermarks := "SELECT topic, epoch, partition, min(watermark) AS watermark FROM progress GROUP BY topic, epoch, partition"
-	if !q.Every {
-		watermarks = "SELECT topic, epoch, partition, watermark FROM progress WHERE network_id = {network:String}"
-		st.Args = []Arg{{"network", q.Network}}
-	}
-	user := ""
-	if q.User != "" && !q.Every {
-		// All events of a user lie on one partition, which every session row names.
-		// A user without a session: every partition is concerned.
-		user = "\n    AND (partition IN (SELECT partition FROM users WHERE network_id = {network:String} AND user_id = {user:String})\n" +
-			"      OR (SELECT count() FROM users WHERE network_id = {network:String} AND user_id = {user:String}) = 0)"
-		st.Args = append(st.Args, Arg{"user", q.User})
-	}
-	st.Text = "WITH concerned AS (\n" +
-		"  SELECT partition, owned, caught_up_at IS NOT NULL AS read, greatest(log_end - next_offset, 0) AS records,\n" +
-		"    if(caught_up_at IS NULL, watermark, caught_up_at - toIntervalMillisecond(out_of_orderness_ms)) AS through\n" +
-		"  FROM partitions LEFT JOIN (\n" +
-		"    " + watermarks + "\n" +
-		"  ) AS w USING (topic, epoch, partition)\n" +
-		"  WHERE epoch = (SELECT max(epoch) FROM partitions)" + user + "\n" +
-		")\n" +
-		"SELECT if(countIf(NOT owned OR through IS NULL) > 0 OR count() = 0, NULL, min(through)),\n" +
-		"  toInt64(count()), toInt64(countIf(owned)), toInt64(countIf(owned AND NOT read)), toInt64(sum(records))\n" +
-		"FROM concerned\nSETTINGS join_use_nulls = 1"
-	return st, nil
-}
-
-func scanFreshness(r Rows, f *FreshnessRow) error {
-	var through *time.Time
-	var partitions, owned, behind int64
-	if err := r.Scan(&through, &partitions, &owned, &behind, &f.Records); err != nil {
-		return err
-	}
-	f.CompleteThrough, f.Partitions, f.Owned, f.Behind = through, int(partitions), int(owned), int(behind)
-	return nil
 }

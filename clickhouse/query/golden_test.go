@@ -60,9 +60,11 @@ func TestSQL_Golden(t *testing.T) {
 		"users_filtered":    query.Users{Network: "n", Search: "x", ActiveFrom: &from, ActiveTo: &to, After: "k", Limit: 100},
 		"networks":          query.Networks{Limit: 100},
 		"networks_only":     query.Networks{Only: []string{"n"}, After: "m", Limit: 100},
-		"freshness":         query.Freshness{Network: "n"},
-		"freshness_every":   query.Freshness{Every: true},
-		"freshness_user":    query.Freshness{Network: "n", User: "u"},
+		"partitions":        query.Partitions{},
+		"watermarks":        query.Watermarks{Network: "n"},
+		"watermarks_every":  query.Watermarks{Every: true},
+		"subject":           query.Subject{Network: "n", User: "u"},
+		"last_day":          query.LastDay{Network: "n", User: "u"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			st, err := q.SQL()
@@ -113,7 +115,9 @@ func TestSQL_RefusesWithoutTenantUserOrLimit(t *testing.T) {
 		{query.Users{Limit: 1}, query.ErrNoNetwork},
 		{query.Users{Network: "n"}, query.ErrBadLimit},
 		{query.Networks{}, query.ErrBadLimit},
-		{query.Freshness{}, query.ErrNoNetwork},
+		{query.Watermarks{}, query.ErrNoNetwork},
+		{query.LastDay{User: "u"}, query.ErrNoNetwork},
+		{query.Subject{Network: "n"}, query.ErrNoUser},
 	} {
 		if _, err := tc.q.SQL(); !errors.Is(err, tc.want) {
 			t.Errorf("%#v: %v, want %v", tc.q, err, tc.want)
@@ -132,7 +136,9 @@ func TestSQL_ValuesAreNeverText(t *testing.T) {
 		query.DaySessions{Network: evil, User: evil, After: &query.DayCursor{SessionID: evil}, Limit: 1},
 		query.Users{Network: evil, Search: evil, After: evil, ActiveFrom: &d, Limit: 1},
 		query.Networks{Only: []string{evil}, After: evil, Limit: 1},
-		query.Freshness{Network: evil, User: evil},
+		query.Watermarks{Network: evil},
+		query.Subject{Network: evil, User: evil},
+		query.LastDay{Network: evil, User: evil},
 	} {
 		st, err := q.SQL()
 		if err != nil || strings.Contains(st.Text, "DROP") {

@@ -90,7 +90,7 @@ func (q NetworkDays) days(ctx context.Context, db Querier) (out []NetworkDay, er
 	}
 	for round := 0; len(changed) > 0; round++ {
 		if round == checkedRounds || 2*len(changed) > len(known) {
-			return collect(Stream(ctx, db, q.SQL, scanNetworkDay))
+			return all(Stream(ctx, db, q.SQL, scanNetworkDay))
 		}
 		computed, late, err := q.compute(ctx, db, known, changed)
 		if err != nil {
@@ -128,16 +128,6 @@ func (q NetworkDays) compute(ctx context.Context, db Querier, known map[Date]sto
 		}
 	}
 	return computed, late, nil
-}
-
-func collect(days iter.Seq2[NetworkDay, error]) (all []NetworkDay, err error) {
-	for d, err := range days {
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, d)
-	}
-	return all, nil
 }
 
 const networkDay = "users, sessions, toInt64(duration_s), toInt64(active_s), toInt64(overlap_s), toInt64(mobile_s), toInt64(web_s)"

@@ -93,6 +93,17 @@ func Stream[T any](ctx context.Context, db Querier, sql func() (Statement, error
 	}
 }
 
+// all gathers an answer that is known to be short.
+func all[T any](rows iter.Seq2[T, error]) (out []T, err error) {
+	for row, err := range rows {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, row)
+	}
+	return out, nil
+}
+
 // checkLimit refuses a list without a bound.
 func checkLimit(limit int) error {
 	if limit < 1 || limit > All {

@@ -13,31 +13,28 @@ type Subject struct {
 }
 
 // SubjectRow is the answer; there is none if the network is unknown. User is
-// nil if the network has no record of the user.
+// nil if the network has no record of the user. Its first and last dates are
+// not asked for: LastDay does.
 type SubjectRow struct {
-	Network Network
-	User    *User
+	Network   Network
+	User      *User
+	Partition *int32 // that all events of the user lie on
 }
 
 // Run gives the row, if there is one.
 func (q Subject) Run(ctx context.Context, db Querier) iter.Seq2[SubjectRow, error] {
 	return Stream(ctx, db, q.SQL, func(r Rows, s *SubjectRow) error {
 		var (
-			user        User
-			days        uint64
-			first, last int32
+			user      User
+			partition int32
 		)
 		s.Network.NetworkID = q.Network
 		if err := r.Scan(&s.Network.Title, &s.Network.Zone, &s.Network.GapMs, &s.Network.Recording,
-			&user.UserID, &user.Name, &user.Zone, &days, &first, &last); err != nil {
+			&user.UserID, &user.Name, &user.Zone, &partition); err != nil {
 			return err
 		}
-		if days > 0 {
-			from, to := Date(first), Date(last)
-			user.FirstDate, user.LastDate = &from, &to
-		}
 		if user.UserID != "" {
-			s.User = &user
+			s.User, s.Partition = &user, &partition
 		}
 		return nil
 	})
@@ -45,23 +42,53 @@ func (q Subject) Run(ctx context.Context, db Querier) iter.Seq2[SubjectRow, erro
 
 // SQL gives the statement.
 func (q Subject) SQL() (Statement, error) {
-	switch {
-	case q.Network == "":
-		return Statement{}, ErrNoNetwork
-	case q.User == "":
-		return Statement{}, ErrNoUser
+	if err := q.check(); err != nil {
+		return Statement{}, err
 	}
 	return Statement{
-		Text: "SELECT n.title, n.zone, toInt64(n.gap_ms), n.recording, u.user_id, u.name, u.zone, toUInt64(d.days), toInt32(d.first_date), toInt32(d.last_date)\n" +
+		Text: "SELECT n.title, n.zone, toInt64(n.gap_ms), n.recording, u.user_id, u.name, u.zone, u.partition\n" +
 			"FROM (SELECT 1 AS k, title, zone, gap_ms, recording FROM networks WHERE network_id = {network:String}) AS n\n" +
 			"LEFT JOIN (\n" +
-			"  SELECT 1 AS k, user_id, name, zone FROM users WHERE network_id = {network:String} AND user_id = {user:String}\n" +
+			"  SELECT 1 AS k, user_id, name, zone, partition FROM users WHERE network_id = {network:String} AND user_id = {user:String}\n" +
 			") AS u USING (k)\n" +
-			"LEFT JOIN (\n" +
-			"  SELECT 1 AS k, count() AS days, min(date) AS first_date, max(date) AS last_date FROM session_days\n" +
-			"  WHERE network_id = {network:String} AND user_id = {user:String}\n" +
-			") AS d USING (k)\n" +
 			"LIMIT 1",
-		Args: []Arg{{"network", q.Network}, {"user", q.User}},
+		Args:    []Arg{{"network", q.Network}, {"user", q.User}},
+		Threads: 1,
+	}, nil
+}
+
+func (q Subject) check() error {
+	switch {
+	case q.Network == "":
+		return ErrNoNetwork
+	case q.User == "":
+		return ErrNoUser
+	}
+	return nil
+}
+
+// LastDay asks for a user's last local date with a session.
+type LastDay Subject
+
+// Ask gives the date, or nil if there is none.
+func (q LastDay) Ask(ctx context.Context, db Querier) (last *Date, err error) {
+	scan := func(r Rows, d *Date) error { return r.Scan((*int32)(d)) }
+	for date, err := range Stream(ctx, db, q.SQL, scan) {
+		return &date, err
+	}
+	return nil, nil //nolint:nilnil // no day is a fine answer
+}
+
+// SQL gives the statement.
+func (q LastDay) SQL() (Statement, error) {
+	if err := Subject(q).check(); err != nil {
+		return Statement{}, err
+	}
+	return Statement{
+		Text: "SELECT toInt32(max(date)) AS day FROM session_days\n" +
+			"WHERE network_id = {network:String} AND user_id = {user:String}\n" +
+			"HAVING count() > 0\nLIMIT 1",
+		Args:    []Arg{{"network", q.Network}, {"user", q.User}},
+		Threads: 1,
 	}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -69,21 +70,65 @@ func (a *API) newStamp() Stamp {
 	}
 }
 
-// freshen fills in complete_through for a network, or one user of it.
-func (a *API) freshen(ctx context.Context, s *Stamp, network, user string) error {
-	return a.freshenBy(ctx, s, query.Freshness{Network: network, User: user})
+// freshen fills in complete_through for a network, or for all of them.
+func (a *API) freshen(ctx context.Context, s *Stamp, question query.Watermarks) error {
+	complete, err := a.completeness(ctx, question)
+	if err == nil {
+		s.complete(complete(nil))
+	}
+	return err
 }
 
-func (a *API) freshenBy(ctx context.Context, s *Stamp, question query.Freshness) error {
-	row, err := question.Ask(ctx, a.db)
-	if err != nil {
-		return a.storage(ctx, "freshness", err)
+// completeness reads what complete_through is told from. The function that it
+// gives tells it for one partition, or for all if only is nil.
+func (a *API) completeness(ctx context.Context, question query.Watermarks) (func(only *int32) query.FreshnessRow, error) {
+	var marks []query.Watermark
+	for m, err := range question.Run(ctx, a.db) {
+		if err != nil {
+			return nil, a.storage(ctx, "watermarks", err)
+		}
+		marks = append(marks, m)
 	}
+	partitions, err := a.partitions.read(ctx, a)
+	return func(only *int32) query.FreshnessRow { return query.Complete(partitions, marks, only) }, err
+}
+
+func (s *Stamp) complete(row query.FreshnessRow) {
+	s.CompleteThrough = nil
 	if row.CompleteThrough != nil {
 		through := row.CompleteThrough.UTC()
 		s.CompleteThrough = &through
 	}
-	return nil
+}
+
+// partitionsAge is how long a report of the workers serves other requests.
+// They report about once a second; an older one claims less, never more.
+const partitionsAge = 250 * time.Millisecond
+
+// partitionCache keeps what the workers last said: every answer needs it, and
+// it is the same for all.
+type partitionCache struct {
+	mu   sync.Mutex
+	at   time.Time
+	rows []query.Partition
+}
+
+func (c *partitionCache) read(ctx context.Context, a *API) ([]query.Partition, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := a.cfg.Clock()
+	if age := now.Sub(c.at); c.rows != nil && 0 <= age && age < partitionsAge {
+		return c.rows, nil
+	}
+	rows := []query.Partition{}
+	for p, err := range (query.Partitions{}).Run(ctx, a.db) {
+		if err != nil {
+			return nil, a.storage(ctx, "partitions", err)
+		}
+		rows = append(rows, p)
+	}
+	c.at, c.rows = now, rows
+	return rows, nil
 }
 
 // storage logs why a read failed, without anything of the question, and gives

@@ -18,16 +18,17 @@ import (
 // API answers reads over HTTP: JSON and CSV under /v1, the page under /. It
 // holds no state but the unused one-time tokens of the page.
 type API struct {
-	cfg     Config
-	db      query.Querier
-	gate    *gate
-	cursors cursors
-	metrics *Metrics
-	mux     *http.ServeMux
-	routes  []string // patterns of mux, in order of registration
-	huma    huma.API
-	zones   zoneCache
-	exports chan struct{} // one token a running CSV
+	cfg        Config
+	db         query.Querier
+	gate       *gate
+	cursors    cursors
+	metrics    *Metrics
+	mux        *http.ServeMux
+	routes     []string // patterns of mux, in order of registration
+	huma       huma.API
+	partitions partitionCache
+	zones      zoneCache
+	exports    chan struct{} // one token a running CSV
 
 	denyPage http.HandlerFunc // the sign-in form, for browsers
 }

@@ -10,6 +10,7 @@ import (
 
 	"daybook/clickhouse"
 	"daybook/clickhouse/query"
+	"daybook/clickhouse/readapi"
 )
 
 // bulkSessions writes n sessions of one network in the engine itself.
@@ -68,7 +69,8 @@ func running(t *testing.T, store *clickhouse.Store) int {
 // last empty fetch less out_of_orderness (INTERFACES.md section 2).
 func TestFreshness_FollowsOwnerAndWatermark(t *testing.T) {
 	store := company(t).store()
-	s := serve(t, store)
+	at := now
+	s := serve(t, store, func(c *readapi.Config) { c.Clock = func() time.Time { return at } })
 	for _, step := range []struct{ name, values, want string }{
 		{"behind", "NULL, 60000, false", now.Add(-time.Minute).Format(time.RFC3339)},
 		{"caught up", "toDateTime64('2026-03-14 12:59:30', 3, 'UTC'), 60000, false", "2026-03-14T12:58:30Z"},
@@ -80,6 +82,7 @@ func TestFreshness_FollowsOwnerAndWatermark(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		at = at.Add(time.Second) // a report serves for a quarter of that
 		for _, path := range []string{annaRecord, "/v1/networks/acme", "/v1/networks/acme/sessions"} {
 			r := s.do(http.MethodGet, path, "")
 			if got := r.header.Get("Daybook-Complete-Through"); got != step.want || !strings.Contains(r.body, strings.Trim(step.want, `"`)) {

@@ -117,7 +117,7 @@ func (a *API) registerNetworks() {
 func (a *API) listNetworks(ctx context.Context, in *networksInput) (*huma.StreamResponse, error) {
 	if in.csv() {
 		s := a.newStamp()
-		if err := a.freshenBy(ctx, &s, query.Freshness{Every: true}); err != nil {
+		if err := a.freshen(ctx, &s, query.Watermarks{Every: true}); err != nil {
 			return nil, err
 		}
 		f := in.csvFile("networks", s, "network_id", "title", "zone", "gap", "gap_s", "recording")
@@ -152,7 +152,7 @@ func (a *API) networks(ctx context.Context, in PageInput) (*List[Network], error
 	if err := a.cursors.open(scope, in.Cursor, &after); err != nil {
 		return nil, err
 	}
-	if err := a.freshenBy(ctx, &body.Stamp, query.Freshness{Every: true}); err != nil {
+	if err := a.freshen(ctx, &body.Stamp, query.Watermarks{Every: true}); err != nil {
 		return nil, err
 	}
 	for row, err := range (query.Networks{After: after, Limit: in.Limit + 1}).Run(ctx, a.db) {
@@ -211,7 +211,7 @@ func (a *API) putNetwork(ctx context.Context, in *putNetworkInput) (*huma.Stream
 	}
 	// The change is in the log already: an answer that cannot tell how complete
 	// the network is must not look as if nothing had happened.
-	_ = a.freshen(ctx, &s, in.Network, "")
+	_ = a.freshen(ctx, &s, query.Watermarks{Network: in.Network})
 	status := http.StatusOK
 	if set.Created {
 		status = http.StatusCreated

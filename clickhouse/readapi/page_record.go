@@ -47,7 +47,13 @@ func (p *page) record(ctx context.Context, r *http.Request) (web.Page, any, erro
 	if body.NextCursor != nil {
 		view.More = address("/n/"+in.Network+"/record", "user", in.User, "from", in.From, "to", in.To, "viewer_tz", in.ViewerZone, "cursor", *body.NextCursor)
 	}
-	if last := sub.user.LastDate; len(body.Items) == 0 && last != nil && (*last < body.From || *last > body.To) {
+	var last *query.Date
+	if len(body.Items) == 0 {
+		if last, err = p.lastDay(ctx, sub); err != nil {
+			return "", nil, err
+		}
+	}
+	if last != nil && (*last < body.From || *last > body.To) {
 		from := max(*last-(defaultDays-1), query.FirstDate)
 		view.LastActive = &web.Link{
 			Text: "Show the two weeks up to the last active day, " + last.Time().Format("2 Jan 2006"),
@@ -96,7 +102,7 @@ func (p *page) day(ctx context.Context, r *http.Request) (web.Page, any, error) 
 	}
 	date := body.Day.Date
 	back := web.Link{Text: nameOf(sub), Href: address("/n/"+in.Network+"/record", "user", in.User, "viewer_tz", get("viewer_tz"))}
-	if last := sub.user.LastDate; query.DateOf(body.AsOf.In(sub.zone))-date >= defaultDays && last != nil {
+	if query.DateOf(body.AsOf.In(sub.zone))-date >= defaultDays {
 		from := max(date-(defaultDays-1), query.FirstDate)
 		back.Href = address("/n/"+in.Network+"/record", "user", in.User, "from", from.String(), "to", date.String(), "viewer_tz", get("viewer_tz"))
 	}

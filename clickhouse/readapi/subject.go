@@ -15,10 +15,11 @@ var networkID = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 
 // subject is the person that an answer is about, resolved in one place.
 type subject struct {
-	network query.Network
-	user    query.User
-	zone    *time.Location // of the user on record, else of the network, else UTC
-	name    string         // IANA name of zone
+	network   query.Network
+	user      query.User
+	partition *int32         // that all events of the user lie on
+	zone      *time.Location // of the user on record, else of the network, else UTC
+	name      string         // IANA name of zone
 }
 
 // subject finds network and user, or answers why not. An unknown network and
@@ -40,11 +41,21 @@ func (a *API) subject(ctx context.Context, network, user string) (*subject, erro
 		case row.User == nil:
 			return nil, unknownUser()
 		}
-		s := &subject{network: row.Network, user: *row.User}
+		s := &subject{network: row.Network, user: *row.User, partition: row.Partition}
 		s.zone, s.name = a.zones.pick(row.User.Zone, row.Network.Zone)
 		return s, nil
 	}
 	return nil, unknownNetwork()
+}
+
+// lastDay gives the subject's last local day with a session; nil if there is
+// none.
+func (a *API) lastDay(ctx context.Context, s *subject) (*query.Date, error) {
+	last, err := query.LastDay{Network: s.network.NetworkID, User: s.user.UserID}.Ask(ctx, a.db)
+	if err != nil {
+		return nil, a.storage(ctx, "last day", err)
+	}
+	return last, nil
 }
 
 // network finds one network, or answers why not.
@@ -63,10 +74,17 @@ func (a *API) network(ctx context.Context, network string) (*query.Network, erro
 
 // freshSubject finds the subject, and fills in how fresh its record is.
 func (a *API) freshSubject(ctx context.Context, s *Stamp, network, user string) (sub *subject, err error) {
+	var complete func(*int32) query.FreshnessRow
 	err = together(
 		func() (err error) { sub, err = a.subject(ctx, network, user); return err },
-		func() error { return a.freshen(ctx, s, network, user) },
+		func() (err error) {
+			complete, err = a.completeness(ctx, query.Watermarks{Network: network})
+			return err
+		},
 	)
+	if err == nil {
+		s.complete(complete(sub.partition))
+	}
 	return sub, err
 }
 
@@ -74,7 +92,7 @@ func (a *API) freshSubject(ctx context.Context, s *Stamp, network, user string) 
 func (a *API) freshNetwork(ctx context.Context, s *Stamp, network string) (n *query.Network, err error) {
 	err = together(
 		func() (err error) { n, err = a.network(ctx, network); return err },
-		func() error { return a.freshen(ctx, s, network, "") },
+		func() error { return a.freshen(ctx, s, query.Watermarks{Network: network}) },
 	)
 	return n, err
 }

@@ -1,0 +1,5 @@
+SELECT topic, epoch, partition, watermark FROM progress WHERE network_id = {network:String}
+ORDER BY topic, epoch, partition
+LIMIT {limit:Int64}
+-- network = n
+-- limit = 1000000000
