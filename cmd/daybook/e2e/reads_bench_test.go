@@ -139,7 +139,7 @@ func (s *reads) describe() {
 		s.number("SELECT count() FROM daybook.session_days"), s.number("SELECT count() FROM daybook.networks"))
 	rows := s.sql(`SELECT table, toString(count()), toString(sum(rows)), formatReadableSize(sum(bytes_on_disk)), toString(round(sum(bytes_on_disk) / sum(rows), 1))
 		FROM system.parts WHERE active AND database = 'daybook' AND rows > 10000 GROUP BY table ORDER BY sum(bytes_on_disk) DESC`)
-	table([]string{"table", "parts", "rows", "size", "bytes/row"}, rows)
+	printTable([]string{"table", "parts", "rows", "size", "bytes/row"}, rows)
 }
 
 // readCase is a question of the API; each request asks it of another user or
@@ -192,7 +192,7 @@ func (s *reads) cases() {
 		rows = append(rows, s.openLoop(q, *readsRate, s.span()).row(q.name, fmt.Sprintf("%d/s, ingest %d/s", *readsRate, *readsIngest)))
 	}
 	stop()
-	table([]string{"question", "load", "requests", "per second", "p50 ms", "p99 ms", "max ms", "cpu ms api", "cpu ms engine"}, rows)
+	printTable([]string{"question", "load", "requests", "per second", "p50 ms", "p99 ms", "max ms", "cpu ms api", "cpu ms engine"}, rows)
 }
 
 func (s *reads) span() time.Duration { return time.Duration(*readsSeconds) * time.Second }
@@ -211,8 +211,8 @@ func (s *reads) ingest() (stop func()) {
 	return func() { cancel(); _ = cmd.Wait() }
 }
 
-// table prints rows under heads.
-func table(heads []string, rows [][]string) {
+// printTable prints rows under heads.
+func printTable(heads []string, rows [][]string) {
 	width := make([]int, len(heads))
 	all := append([][]string{heads}, rows...)
 	for _, r := range all {

@@ -201,7 +201,7 @@ func (s *reads) exports() {
 			})
 		}
 	}
-	table([]string{"CSV of sessions", "load", "rows", "MB", "seconds", "rows/s", "cpu µs/row api", "cpu µs/row engine", "RSS MB api", "RSS MB engine"}, rows)
+	printTable([]string{"CSV of sessions", "load", "rows", "MB", "seconds", "rows/s", "cpu µs/row api", "cpu µs/row engine", "RSS MB api", "RSS MB engine"}, rows)
 }
 
 // watchMemory samples the resident memory of the API's process and the
@@ -261,5 +261,5 @@ func (s *reads) cookbook() {
 			r.Name, strconv.Itoa(strings.Count(answer, "\n") - 1), fmt.Sprintf("%.0f", l.wall.Seconds()*1000), fmt.Sprintf("%.0f", l.engine.Seconds()*1000),
 		})
 	}
-	table([]string{"recipe (network load-1, " + readsFirstDay + " to 2026-01-31)", "rows", "ms", "cpu ms"}, rows)
+	printTable([]string{"recipe (network load-1, " + readsFirstDay + " to 2026-01-31)", "rows", "ms", "cpu ms"}, rows)
 }
