@@ -6,7 +6,7 @@ package dedupe
 
 import (
 	"math"
-	"slices"
+	"math/bits"
 	"unsafe"
 )
 
@@ -27,176 +27,281 @@ type Entry struct {
 	Content uint64    // schemas.ContentHash
 }
 
-// empty marks a free slot; no event has this time (time_out_of_range).
-const empty = math.MinInt64
-
-// Set is a multimap from identity to accepted events, in one table with linear
-// probing: 32 bytes a slot, no pointers. The table lies in pages, so that a View
-// of it can be kept while it goes on changing.
+// Set is a multimap from identity to accepted events, without pointers into
+// them. It is many tables: the first bits of an identity choose its page, and a
+// page that is full is split in two, so that no event ever waits for all of them
+// to grow. A View keeps pages while the set goes on changing.
 type Set struct {
-	pages  [][]Entry // of pageSlots slots; a smaller table is one page
-	shared []bool    // by page: a View has it, so it is copied before it is written
-	slots  int       // in all pages, a power of two
+	dir    []*page // by the first bits of ID[0]; a page of fewer bits is there several times
 	used   int
-	due    int   // number of entries beyond which forgetting is worth a pass
-	least  int   // so few are never
 	within int64 // ms; two events of one identity at most this far apart are one
-}
 
-// pageSlots is the size of a page: 32 KB are copied in 4 µs.
-const (
-	pageBits  = 10
-	pageSlots = 1 << pageBits
-)
+	// Forgetting.
+	least int // so few are never
+	due   int // number of entries beyond which a pass is worth it
+	added int // since Forget was called last
+	at    int // place in dir of the pass under way
+	pass  bool
+}
 
 // NewSet makes an empty set; withinMs is the span of ARCHITECTURE.md section
 // 4.6: one hour. Up to least entries are never worth a pass of Forget.
-func NewSet(withinMs int64, least int) *Set { return &Set{within: withinMs, least: least} }
+func NewSet(withinMs int64, least int) *Set {
+	return &Set{dir: []*page{newPage(leastSlots, 0)}, within: withinMs, least: least}
+}
 
 // Len gives the number of entries.
 func (s *Set) Len() int { return s.used }
 
 // Bytes gives the memory of the entries.
-func (s *Set) Bytes() int { return s.slots * int(unsafe.Sizeof(Entry{})) }
+func (s *Set) Bytes() (n int) {
+	for p := range s.pages {
+		n += len(p.entries) * (int(unsafe.Sizeof(Entry{})) + 1)
+	}
+	return n + len(s.dir)*int(unsafe.Sizeof(s.dir[0])+unsafe.Sizeof(page{}))
+}
 
-// at gives a slot to be read.
-func (s *Set) at(i uint64) *Entry { return &s.pages[i>>pageBits][i&(pageSlots-1)] }
+// bits gives how many bits of an identity choose the page.
+func (s *Set) bits() uint8 { return uint8(bits.TrailingZeros(uint(len(s.dir)))) }
+
+// place gives where the page of an identity is in dir.
+func (s *Set) place(id *[2]uint64) int { return int(id[0] >> 1 >> (63 - s.bits())) }
+
+// copies gives how often a page is in dir, one after the other.
+func (s *Set) copies(p *page) int { return len(s.dir) >> p.depth }
+
+// pages yields every page once.
+func (s *Set) pages(yield func(*page) bool) {
+	for at := 0; at < len(s.dir); at += s.copies(s.dir[at]) {
+		if !yield(s.dir[at]) {
+			return
+		}
+	}
+}
+
+// Touch brings the slots that Find and Add of an identity look at into the cache.
+// Called for many identities before the first Find, it lets the processor wait
+// for all of them at once. The result must be used, or nothing is read.
+func (s *Set) Touch(id *[2]uint64) uint64 {
+	p := s.dir[s.place(id)]
+	g := p.group(id)
+	free := bits.TrailingZeros64(^p.tags[g]&high) / 8 & 7
+	return p.entries[8*g+free].Content
+}
 
 // Find judges an event against the entries. Two of them may lie within the
 // span, one to either side; one with the same content makes it a repeat, so
 // that the verdict does not depend on the order in the table.
-func (s *Set) Find(e *Entry) Verdict {
-	if s.used == 0 {
-		return New
-	}
-	verdict := New
-	mask := uint64(s.slots - 1)
-	for i := e.ID[0] & mask; ; i = (i + 1) & mask {
-		o := s.at(i)
-		if o.TimeMs == empty {
-			return verdict
-		}
-		if o.ID != e.ID || o.TimeMs-e.TimeMs > s.within || e.TimeMs-o.TimeMs > s.within {
-			continue
-		}
-		if o.Content == e.Content {
-			return Repeat
-		}
-		verdict = Conflict
-	}
-}
+func (s *Set) Find(e *Entry) Verdict { return s.dir[s.place(&e.ID)].find(e, s.within) }
 
 // Add puts an accepted event in. The same event may be added again (it
 // re-entered from the stored events): that changes nothing.
 func (s *Set) Add(e Entry) {
-	if s.used >= s.slots/4*3 {
-		s.rebuild(max(64, 2*s.slots), math.MinInt64+1)
-	}
-	mask := uint64(s.slots - 1)
-	i := e.ID[0] & mask
-	for o := s.at(i); o.TimeMs != empty; o = s.at(i) {
-		if o.ID == e.ID && o.TimeMs == e.TimeMs {
-			return
-		}
-		i = (i + 1) & mask
-	}
-	if n := i >> pageBits; s.shared[n] {
-		s.pages[n], s.shared[n] = slices.Clone(s.pages[n]), false
-	}
-	*s.at(i) = e
-	s.used++
-}
-
-// Grow makes room for n more entries at once.
-func (s *Set) Grow(n int) {
-	size := max(64, s.slots)
-	for size/4*3 <= s.used+n {
-		size *= 2
-	}
-	if size > s.slots {
-		s.rebuild(size, math.MinInt64+1)
-	}
-}
-
-// Forget drops the entries before the bound (ms) if there are half as many
-// again as the last pass left, so that it costs an entry the same however
-// large the table is. One that stays longer changes no verdict, because repeats
-// are judged by time.
-func (s *Set) Forget(boundMs int64) {
-	if s.used > max(s.due, s.least) {
-		s.ForgetAll(boundMs)
-	}
-}
-
-// ForgetAll drops all entries before the bound (ms). The table shrinks with
-// what is left.
-func (s *Set) ForgetAll(boundMs int64) {
-	kept := 0
-	s.Each(func(e *Entry) {
-		if e.TimeMs >= boundMs {
-			kept++
-		}
-	})
-	s.due = kept + kept/2
-	if kept == s.used {
+	p := s.dir[s.place(&e.ID)]
+	if p.holds(&e) {
 		return
 	}
-	size := 64
-	for size/2 < kept {
-		size *= 2
+	for p.full() {
+		s.grow(p, &e.ID)
+		p = s.dir[s.place(&e.ID)]
 	}
-	s.rebuild(size, boundMs)
+	if p.shared {
+		p = s.replace(s.place(&e.ID), p.clone())
+	}
+	p.put(&e)
+	s.used++
+	s.added++
 }
 
-// rebuild moves the entries at or after the bound to a table of this size.
-func (s *Set) rebuild(size int, boundMs int64) {
-	old := *s
-	s.pages, s.slots, s.used = make([][]Entry, (size+pageSlots-1)/pageSlots), size, 0
-	s.shared = make([]bool, len(s.pages))
-	for p := range s.pages {
-		page := make([]Entry, min(size, pageSlots))
-		for i := range page {
-			page[i].TimeMs = empty
-		}
-		s.pages[p] = page
+// replace puts a page where the one of the same bits is.
+func (s *Set) replace(at int, p *page) *page {
+	n := s.copies(p)
+	at -= at % n
+	for i := range n {
+		s.dir[at+i] = p
 	}
-	old.Each(func(e *Entry) {
-		if e.TimeMs >= boundMs {
-			s.Add(*e)
+	return p
+}
+
+// grow makes room on a page: it is doubled while it is small, then split. A page
+// that would hardly be halved is doubled too: many of its entries are of one
+// identity.
+func (s *Set) grow(p *page, id *[2]uint64) {
+	if len(p.entries) >= pageSlots && p.depth < 63 {
+		bit := uint64(1) << (63 - p.depth)
+		upper := 0
+		p.each(func(e *Entry) {
+			if e.ID[0]&bit != 0 {
+				upper++
+			}
+		})
+		if min(upper, p.used-upper) > p.used/8 {
+			s.split(p, id, bit)
+			return
 		}
-	})
+	}
+	s.replace(s.place(id), p.resized(2*len(p.entries), math.MinInt64))
+}
+
+// split deals the entries of the page of an identity out to two.
+func (s *Set) split(p *page, id *[2]uint64, bit uint64) {
+	if s.copies(p) == 1 { // the directory is too short to tell the two apart
+		dir := make([]*page, 0, 2*len(s.dir))
+		for _, q := range s.dir {
+			dir = append(dir, q, q)
+		}
+		s.dir, s.at = dir, 2*s.at
+	}
+	halves := [2]*page{newPage(len(p.entries), p.depth+1), newPage(len(p.entries), p.depth+1)}
+	p.each(func(e *Entry) { halves[min(e.ID[0]&bit, 1)].put(e) })
+	at, n := s.place(id), s.copies(p)
+	at -= at % n
+	s.replace(at, halves[0])
+	s.replace(at+n/2, halves[1])
+}
+
+// Grow makes room for n entries at once in an empty set.
+func (s *Set) Grow(n int) {
+	if s.used > 0 || n < leastSlots/2 {
+		return
+	}
+	slots, pages, depth := leastSlots, 1, uint8(0)
+	for ; slots < pageSlots && slots/8*7 <= n; slots *= 2 {
+	}
+	for ; pages*pageSlots/4*3 < n; pages *= 2 { // a quarter is room for chance
+		depth++
+	}
+	s.dir = make([]*page, pages)
+	for i := range s.dir {
+		s.dir[i] = newPage(slots, depth)
+	}
+}
+
+// Forget drops entries before the bound (ms) if there are half as many again as
+// the last pass left, so that it costs an entry the same however large the set
+// is. A call goes over a part of the pages; the pass ends before as many have
+// come as it found. An entry that stays longer changes no verdict, because
+// repeats are judged by time.
+func (s *Set) Forget(boundMs int64) {
+	if !s.pass && s.used <= max(s.due, s.least) {
+		s.added = 0
+		return
+	}
+	s.forget(boundMs, max(forgetAtOnce, s.used/forgetParts, forgetPace*s.added))
+}
+
+// How many entries a call of Forget looks at.
+const (
+	forgetAtOnce = 16 * pageSlots // 0.1 ms
+	forgetParts  = 32
+	forgetPace   = 4 // for each that was added since the last call
+)
+
+// ForgetAll drops all entries before the bound (ms).
+func (s *Set) ForgetAll(boundMs int64) {
+	s.pass, s.at = false, 0
+	s.forget(boundMs, math.MaxInt)
+}
+
+// forget goes on with a pass until it has looked at so many entries.
+func (s *Set) forget(boundMs int64, entries int) {
+	if !s.pass {
+		s.pass, s.at = true, 0
+	}
+	s.added = 0
+	for ; s.at < len(s.dir) && entries > 0; s.at += s.copies(s.dir[s.at]) {
+		p := s.dir[s.at]
+		entries -= max(p.used, 1)
+		kept := p.since(boundMs)
+		if kept < p.used {
+			s.used -= p.used - kept
+			slots := leastSlots
+			for ; slots/2 < kept; slots *= 2 {
+			}
+			if p.depth > 0 { // small pages are united instead
+				slots = max(slots, pageSlots)
+			}
+			p = s.replace(s.at, p.resized(slots, boundMs))
+		}
+		s.unite(p)
+	}
+	if s.at >= len(s.dir) {
+		s.pass, s.due = false, s.used+s.used/2
+		s.shorten()
+	}
+}
+
+// shorten drops bits of the directory that no page needs.
+func (s *Set) shorten() {
+	deepest := uint8(0)
+	for p := range s.pages {
+		deepest = max(deepest, p.depth)
+	}
+	if every := 1 << (s.bits() - deepest); every > 1 {
+		dir := make([]*page, 0, len(s.dir)/every)
+		for at := 0; at < len(s.dir); at += every {
+			dir = append(dir, s.dir[at])
+		}
+		s.dir = dir
+	}
+}
+
+// unite joins the page at which the pass is with the one before it as long as the
+// two are halves of one and half empty together.
+func (s *Set) unite(p *page) {
+	for p.depth > 0 {
+		n := s.copies(p)
+		at := s.at - s.at%n
+		if at/n%2 == 0 {
+			return // the upper half comes next
+		}
+		q := s.dir[at-n]
+		if q.depth != p.depth || p.used+q.used > pageSlots/2 {
+			return
+		}
+		slots := pageSlots
+		if p.depth == 1 {
+			for slots = leastSlots; slots/2 < p.used+q.used; slots *= 2 {
+			}
+		}
+		u := newPage(slots, p.depth-1)
+		p.each(u.put)
+		q.each(u.put)
+		s.at = at - n
+		p = s.replace(s.at, u)
+	}
 }
 
 // Each calls f for every entry, in no particular order.
-func (s *Set) Each(f func(*Entry)) { each(s.pages, f) }
-
-func each(pages [][]Entry, f func(*Entry)) {
-	for _, page := range pages {
-		for i := range page {
-			if page[i].TimeMs != empty {
-				f(&page[i])
-			}
-		}
+func (s *Set) Each(f func(*Entry)) {
+	for p := range s.pages {
+		p.each(f)
 	}
 }
 
 // View is what a set held at one moment. It can be read while the set goes on,
 // by another goroutine, too.
 type View struct {
-	pages [][]Entry
+	pages []*page
 	used  int
 }
 
 // View keeps what the set holds now: no entry is copied until its page changes.
 func (s *Set) View() View {
-	for i := range s.shared {
-		s.shared[i] = true
+	v := View{used: s.used}
+	for p := range s.pages {
+		p.shared = true
+		v.pages = append(v.pages, p)
 	}
-	return View{slices.Clone(s.pages), s.used}
+	return v
 }
 
 // Len gives the number of entries.
 func (v View) Len() int { return v.used }
 
 // Each calls f for every entry, in no particular order.
-func (v View) Each(f func(*Entry)) { each(v.pages, f) }
+func (v View) Each(f func(*Entry)) {
+	for _, p := range v.pages {
+		p.each(f)
+	}
+}

@@ -1,6 +1,8 @@
 package dedupe
 
 import (
+	"math"
+	"math/rand/v2"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -127,9 +129,59 @@ func TestSet_Shrinks(t *testing.T) {
 	for i := range uint64(100_000) {
 		s.Add(Entry{ID: [2]uint64{i * 0x9e3779b97f4a7c15, i}, TimeMs: int64(i)})
 	}
+	if bytes := s.Bytes() / s.Len(); bytes > 80 {
+		t.Errorf("%d bytes an entry, want at most 80", bytes)
+	}
 	s.Forget(99_990)
-	if s.Len() != 10 || s.slots > 64 {
-		t.Errorf("%d entries in %d slots, want 10 in at most 64", s.Len(), s.slots)
+	if s.Len() != 10 || s.Bytes() > 4096 {
+		t.Errorf("%d entries in %d bytes, want 10 in at most 4096", s.Len(), s.Bytes())
+	}
+}
+
+// A large set against a map, while entries of any age are added and forgotten a
+// part at a time; some identities have thousands of entries.
+func TestSet_AgreesWithAMap(t *testing.T) {
+	type name struct {
+		id [2]uint64
+		ms int64
+	}
+	r := rand.New(rand.NewPCG(1, 1))
+	s, want, bound := NewSet(hour, 0), map[name]uint64{}, int64(0)
+	most := 0
+	for i := range int64(300_000) {
+		e := Entry{ID: [2]uint64{r.Uint64(), 1}, TimeMs: i*hour/1000 - r.Int64N(5)*hour, Content: r.Uint64()}
+		if i%100 == 0 {
+			e.ID[0], e.TimeMs = 7<<60, i*2*hour
+		}
+		s.Add(e)
+		want[name{e.ID, e.TimeMs}] = e.Content
+		if i%500 == 0 {
+			bound = max(0, i-100_000) * hour / 1000
+			s.Forget(bound)
+		}
+		if i%100_000 == 99_999 {
+			n := 0
+			s.Each(func(e *Entry) { n++ })
+			if n != s.Len() {
+				t.Fatalf("Each gives %d entries, Len says %d", n, s.Len())
+			}
+			for w, content := range want {
+				if got := s.Find(&Entry{w.id, w.ms, content}); w.ms >= bound && got != Repeat {
+					t.Fatalf("after %d entries, one from %d on is gone: verdict %d of %+v", i, bound, got, w)
+				}
+			}
+			if got := s.Find(&Entry{[2]uint64{r.Uint64(), 2}, bound, 0}); got != New {
+				t.Fatalf("verdict %d of what never was", got)
+			}
+		}
+		most = max(most, s.Len())
+	}
+	if s.Len() == len(want) || most == len(want) {
+		t.Error("nothing was forgotten")
+	}
+	s.ForgetAll(math.MaxInt64)
+	if s.Len() != 0 || s.Bytes() > 4096 {
+		t.Errorf("%d entries in %d bytes are left of nothing", s.Len(), s.Bytes())
 	}
 }
 
