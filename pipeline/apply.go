@@ -31,6 +31,9 @@ func (s *state) apply(b *batch, read readBack) error {
 			s.skip(skips[0].From, skips[0].To, skips[0].Why)
 			skips = skips[1:]
 		}
+		if i%prefetchRun == 0 {
+			s.prefetch(b.records[i:min(i+prefetchRun, len(b.records))])
+		}
 		s.poison.at(ProbeApply, r.offset, r.value)
 		if err := s.record(r, read); err != nil {
 			return err
@@ -113,7 +116,10 @@ func (s *state) event(n *network, r *record, l *schemas.LedgerRow, read readBack
 		s.counts.notRecorded[NotRecordedDisabled]++
 		return nil
 	}
-	id := dedupe.Entry{ID: schemas.EventIdentity(&r.event), TimeMs: r.timeMs, Content: schemas.ContentHash(&r.event)}
+	if r.lookup.net != n {
+		s.look(n, r)
+	}
+	id := r.lookup.id
 	late := r.timeMs < n.horizon
 	verdict := n.ids.Find(&id)
 	if late {
@@ -146,7 +152,7 @@ func (s *state) event(n *network, r *record, l *schemas.LedgerRow, read readBack
 		Event: &r.event, Offset: r.offset, TimeMs: r.timeMs, ReceivedMs: r.receivedMs, DeviceID: r.device,
 		Class: r.class, Flags: r.flags, GapMs: n.control.GapMs, Period: n.period(r.timeMs), Zone: zone, Content: id.Content,
 	}
-	err := s.presence(n, &row, read)
+	err := s.presence(n, r.lookup.user, &row, read)
 	s.rows = append(s.rows, row)
 	if r.event.Kind == schemas.KindUserFact {
 		s.fact(n, r)

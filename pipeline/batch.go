@@ -44,6 +44,7 @@ type record struct {
 	device     []byte            // of the session key
 	class      schemas.DeviceClass
 	flags      schemas.EventFlags
+	lookup     lookup // in the state
 }
 
 // decoder turns records into what apply needs. It belongs to one partition.

@@ -16,7 +16,7 @@ import (
 type capture struct {
 	s      *state
 	pos    int64
-	number uint32 // of this capture: user.captured says who is written down
+	number uint32 // of this capture: userPage.captured says who is written down
 	w      snapshotWriter
 	nets   []captured
 	at     uint32 // place of the next user to be looked at
@@ -49,10 +49,10 @@ func (s *state) begin() *capture {
 	}
 	s.captures++
 	c := &capture{s: s, pos: s.pos, number: s.captures, end: uint32(len(s.users.pages)) << pageUserBits}
-	s.owed = len(s.touched)
+	s.owed = s.touched
 	c.w.head(s)
 	c.w.uint(uint64(len(s.networks)))
-	for _, n := range s.networks {
+	for _, n := range s.order {
 		c.w.network(n)
 		n.captured = len(c.nets)
 		c.nets = append(c.nets, captured{net: n, ids: n.ids.View(), from: n.horizon - int64(n.control.GapMs)})
@@ -63,8 +63,10 @@ func (s *state) begin() *capture {
 
 // hold writes a user down who is about to change.
 func (s *state) hold(u *user) {
-	if c := s.capture; c != nil && u.captured != c.number {
-		c.user(u)
+	if c := s.capture; c != nil {
+		if p, i := s.users.page(u.at); p.captured[i] != c.number {
+			c.user(u)
+		}
 	}
 }
 
@@ -73,7 +75,7 @@ func (s *state) hold(u *user) {
 // Nothing of the others is owed, since rows of chains that end before the horizon
 // are not held back.
 func (c *capture) user(u *user) {
-	u.captured = c.number
+	c.s.users.captured(u, c.number)
 	if u.gone() || u.net.captured >= len(c.nets) || c.nets[u.net.captured].net != u.net {
 		return // came after the capture began
 	}
@@ -109,7 +111,7 @@ func (c *capture) step(n int) (done bool) {
 			continue
 		}
 		u := &p.users[i]
-		if u.net == nil || u.captured == c.number {
+		if u.net == nil || p.captured[i] == c.number {
 			continue
 		}
 		if n == 0 {

@@ -226,7 +226,7 @@ func (p *partition) dropSaving() {
 // checkpoint saves the state at once, and waits for it: nothing is consumed
 // any more.
 func (p *partition) checkpoint(ctx context.Context) error {
-	for first := true; first || len(p.state.touched) > 0; first = false {
+	for first := true; first || p.state.touched > 0; first = false {
 		if err := p.flush(ctx, true); err != nil {
 			return err
 		}

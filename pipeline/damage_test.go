@@ -187,7 +187,7 @@ func TestSnapshot_AnyFlippedBitIsAnErrorOrAState(t *testing.T) {
 	for w.cur.s.pos < oldAt {
 		w.advance(w.cur, 3, 6, 0, true, true)
 	}
-	for w.cur.s.pos != w.cur.s.from || len(w.cur.s.touched) > 0 {
+	for w.cur.s.pos != w.cur.s.from || w.cur.s.touched > 0 {
 		w.advance(w.cur, 0, 6, 0, true, true)
 	}
 	raw := unzip(t, packed(t, w.cur.s))

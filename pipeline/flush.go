@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"maps"
-	"slices"
 
 	"daybook/schemas"
 )
@@ -24,7 +23,7 @@ func (s *state) takeFlush(topic string, now int64, force bool) *schemas.Flush {
 	}
 	f.Sessions, f.Slices = append(f.Sessions, s.strays...), append(f.Slices, s.straySlices...)
 	s.sessionRows, s.sliceRows, s.strays, s.straySlices = nil, nil, nil, nil
-	for _, n := range s.networks {
+	for _, n := range s.order {
 		n.wanted = max(n.wanted, n.horizon)
 		if n.greatest > never {
 			n.wanted = max(n.wanted, n.watermark(s.rules)-s.rules.Lateness)
@@ -36,20 +35,9 @@ func (s *state) takeFlush(topic string, now int64, force bool) *schemas.Flush {
 	}
 	s.tellUsers(f)
 	budget := s.rules.ForceKeys
-	s.touched = slices.DeleteFunc(s.touched, func(k *key) bool {
-		all := (force || s.owes(k)) && budget > 0
-		if !all && k.held(now-s.rules.Rewrite) {
-			return false
-		}
-		if s.flushKey(f, k, now, all) {
-			return false
-		}
-		if all {
-			budget--
-		}
-		s.clear(k)
-		return true
-	})
+	for _, n := range s.order {
+		s.publish(f, n, force, &budget)
+	}
 	for first, b := range s.ledger {
 		row := *b
 		row.NotRecorded, row.Rejected, row.Skipped = clone(b.NotRecorded), clone(b.Rejected), clone(b.Skipped)
@@ -74,13 +62,13 @@ func clone(m map[string]uint32) map[string]uint32 {
 
 // clean says whether everything that changed has been handed to a flush, and
 // no row is held back.
-func (s *state) clean() bool { return len(s.touched) == 0 && s.from == s.pos }
+func (s *state) clean() bool { return s.touched == 0 && s.from == s.pos }
 
 // settle moves the horizons after a flush is durable, and lets go what no
 // event at or after them can touch.
 func (s *state) settle() {
 	s.note()
-	for _, n := range s.networks {
+	for _, n := range s.order {
 		n.horizon = max(n.horizon, n.wanted)
 	}
 	for _, k := range s.expanded {
@@ -89,7 +77,7 @@ func (s *state) settle() {
 		s.enqueue(k)
 	}
 	s.expanded = s.expanded[:0]
-	for _, n := range s.networks {
+	for _, n := range s.order {
 		n.ids.Forget(n.horizon - s.rules.Repeat)
 		s.expire(n)
 	}

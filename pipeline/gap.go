@@ -102,6 +102,7 @@ func (s *state) account(ledger []schemas.LedgerRow) {
 		}
 		s.pos, s.from = l.Next, l.Next
 		delete(s.ledger, l.Block)
+		s.lastBlock = nil
 		if l.Next < l.Block+int64(l.Size) {
 			s.ledger[l.Block] = &l
 		}
@@ -128,15 +129,18 @@ func (s *state) skipGap(stored []int64, to int64) {
 // them: what the state knows of them may be less than what is stored.
 func (s *state) owedSpans() []schemas.EventsWindow {
 	var spans []schemas.EventsWindow
-	for _, k := range s.touched {
+	for k := range s.allTouched {
 		segs := k.Segs()
 		spans = append(spans, schemas.EventsWindow{Network: k.net().id, User: k.user.name(), FromMs: segs[0].First, ToMs: segs[len(segs)-1].Last()})
-		k.touched = false
+		k.touched, k.list = false, listNone
 		for ps, i := k.sessions(), 0; i < len(ps); i++ {
 			ps[i].wrote(ps[i].written())
 		}
 	}
-	s.touched, s.owed = nil, 0
+	for _, n := range s.order {
+		n.waiting = waiting{}
+	}
+	s.touched, s.owed = 0, 0
 	return spans
 }
 

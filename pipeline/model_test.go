@@ -534,7 +534,7 @@ func (w *world) run(r *rand.Rand) string {
 	for w.cur.step != 0 || w.cur.s.pos < int64(len(w.log)) {
 		w.advance(w.cur, finalN, 6, r.Uint32()&^1, true, false)
 	}
-	for first := true; first || len(w.cur.s.touched) > 0; first = false {
+	for first := true; first || w.cur.s.touched > 0; first = false {
 		w.advance(w.cur, 0, 6, 1, true, true)
 	}
 	for _, z := range w.zombies { // they write what they hold, then a little more

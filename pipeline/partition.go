@@ -335,7 +335,7 @@ func (p *partition) flush(ctx context.Context, force bool) error {
 	if err := p.cfg.Failpoint(PointSettled); err != nil {
 		return err
 	}
-	if len(p.state.touched) == 0 {
+	if p.state.touched == 0 {
 		p.published = p.state.pos
 	}
 	p.commit(ctx)

@@ -7,17 +7,20 @@ import (
 	"daybook/schemas"
 )
 
-// presence puts an accepted event into the sessions of its key.
-func (s *state) presence(n *network, row *schemas.EventRow, read readBack) error {
+// presence puts an accepted event into the sessions of its key; user is the hash
+// of the user.
+func (s *state) presence(n *network, user uint64, row *schemas.EventRow, read readBack) error {
 	if !inPresence(row.Event.Kind) {
 		return nil
 	}
 	e := s.sessionEvent(row)
-	k := s.keyOf(n, row.Event.User, row.DeviceID)
+	k := s.keyBy(n, user, row.Event.User, row.DeviceID)
 	if k.more == nil || len(k.more.sliceTombs) == 0 { // else the session may get back a slice that is to be withdrawn
 		if start, ok := k.Extend(s.rules.Session, &e); ok {
-			k.change(start)
-			s.touch(k)
+			if p := k.published(start); !p.dirty() { // else it waits for a flush already
+				p.done |= 1
+				s.touch(k)
+			}
 			return nil
 		}
 	}
@@ -231,11 +234,3 @@ func findPublished(ps []published, start int64) (int, bool) {
 
 // change marks the session that starts at an instant as to be written.
 func (k *key) change(start int64) { k.published(start).done |= 1 }
-
-// touch puts a key on the list of those that the next flush looks at.
-func (s *state) touch(k *key) {
-	if !k.touched {
-		k.touched, k.touchAt = true, s.captures
-		s.touched = append(s.touched, k)
-	}
-}

@@ -30,7 +30,8 @@ func (s *state) clear(k *key) {
 		s.hold(k.user)
 		s.owed--
 	}
-	k.touched = false
+	k.touched, k.list = false, listNone
+	s.touched--
 }
 
 // held says, at a glance, that nothing of a touched key is due: every changed

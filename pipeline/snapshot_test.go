@@ -65,7 +65,7 @@ func begun(t *testing.T) *world {
 // finish reads the rest and compares.
 func (w *world) finish(t *testing.T) {
 	t.Helper()
-	for first := true; first || w.cur.s.pos < int64(len(w.log)) || len(w.cur.s.touched) > 0; first = false {
+	for first := true; first || w.cur.s.pos < int64(len(w.log)) || w.cur.s.touched > 0; first = false {
 		w.advance(w.cur, 1, 6, 0, true, true)
 	}
 	if diff := compare(w.store, modelReference(w.log, w.rules.LedgerBlock)); diff != "" {

@@ -24,13 +24,15 @@ type state struct {
 	partition  int32
 	partitions int32
 
-	pos      int64 // next offset
-	networks map[string]*network
-	users    users
-	poison   *poison  // told which record is applied; nil where nobody asks
-	lastNet  *network // found last: records of a network come together
-	zones    symbols
-	ledger   map[int64]*schemas.LedgerRow // by first offset: blocks that are not complete, or not written since they changed
+	pos       int64 // next offset
+	networks  map[string]*network
+	order     []*network // networks in the order in which they came
+	users     users
+	poison    *poison  // told which record is applied; nil where nobody asks
+	lastNet   *network // found last: records of a network come together
+	zones     symbols
+	lastBlock *schemas.LedgerRow           // of ledger, found last
+	ledger    map[int64]*schemas.LedgerRow // by first offset: blocks that are not complete, or not written since they changed
 
 	// Of the batch in hand; handed over by takeFlush.
 	from      int64
@@ -40,7 +42,7 @@ type state struct {
 	facts     []schemas.UserFactRow
 	entered   []userRef            // users that entered the state
 	told      map[userRef]struct{} // users of whom a fact changed, or whose row is to be written again
-	touched   []*key               // keys with changed sessions or tombstones; throttled ones stay over a flush
+	touched   int                  // keys with changed sessions or tombstones (network.waiting)
 	expanded  []*key               // keys that hold re-entered events
 	past      past
 	readAhead int64               // how far is read ahead now, ms
@@ -49,7 +51,7 @@ type state struct {
 	indexed   int
 	now       int64    // wall clock of the last flush, ms
 	sessions  int      // keys with segments: the gauge of open sessions
-	owed      int      // keys in touched that a capture has seen there
+	owed      int      // touched keys that were so when the last capture was begun
 	capture   *capture // in the making; nil if none
 	captures  uint32   // begun so far
 	counts    counts   // since observe took them last
@@ -57,6 +59,8 @@ type state struct {
 	before, after []sessionize.Session // scratch of change
 	was, is       []int32              // scratch of dates
 	parts         []enrich.Slice       // scratch of live
+	fetched       uint64               // by prefetch
+	ready         []*lookup            // scratch of prefetch
 	runs          [][2]int64           // of the slices of the flush in hand
 
 	storedRows  storedRows           // for repairs; nil: none are withdrawn
@@ -89,7 +93,8 @@ type network struct {
 	ids      *dedupe.Set
 	history  lateCounts
 	facts    map[string]fact
-	users    int                 // in the state
+	users    int // in the state
+	waiting  waiting
 	salt     uint64              // of the hash of users
 	late     map[string]*reentry // of the batch in hand, by user
 	captured int                 // place among the networks of the last capture
@@ -116,8 +121,8 @@ type key struct {
 	one     [1]published // the only session that something was done about, unless there are more
 	more    *keyMore
 	touchAt uint32 // captures begun when it was touched
-	userLen uint16 // of name; 0 but in user.own
-	touched bool   // in state.touched
+	list    uint16 // of network.waiting, in which it is
+	touched bool   // something of it is to be written
 	live    bool   // in the state
 }
 
@@ -129,7 +134,12 @@ type keyMore struct {
 }
 
 // device gives the id of the device.
-func (k *key) device() string { return k.name[k.userLen:] }
+func (k *key) device() string {
+	if k == &k.user.own {
+		return k.name[k.user.nameLen:]
+	}
+	return k.name
+}
 
 // net gives the network of the key.
 func (k *key) net() *network { return k.user.net }
@@ -174,7 +184,7 @@ func (s *state) network(id string) *network {
 			ids:     dedupe.NewSet(s.rules.Repeat, s.rules.LeastIDs), facts: make(map[string]fact), salt: maphash.String(hashSeed, id),
 			late: make(map[string]*reentry), expiry: make(map[int64]uint32), nextDue: math.MaxInt64,
 		}
-		s.networks[id] = n
+		s.networks[id], s.order = n, append(s.order, n)
 	}
 	return n
 }
@@ -246,11 +256,15 @@ func (s *state) user(n *network, id []byte) *user { return s.users.find(n, n.has
 // keyOf gives the key of a device, making user and key if needed. A user that
 // enters the state is told to the users table.
 func (s *state) keyOf(n *network, id, device []byte) *key {
-	hash := n.hash(id)
+	return s.keyBy(n, n.hash(id), id, device)
+}
+
+// keyBy does so by the hash of the user.
+func (s *state) keyBy(n *network, hash uint64, id, device []byte) *key {
 	u := s.users.find(n, hash, id)
 	if u == nil {
 		u = s.users.add(n, hash, id, device)
-		u.captured = s.captures
+		s.users.captured(u, s.captures)
 		n.users++
 		s.entered = append(s.entered, userRef{n, u.name()})
 	}
@@ -274,6 +288,9 @@ func (s *state) drop(k *key) {
 
 // block gives the ledger row that accounts for an offset.
 func (s *state) block(offset int64) *schemas.LedgerRow {
+	if l := s.lastBlock; l != nil && l.Block <= offset && offset < l.Block+int64(l.Size) {
+		return l
+	}
 	first := offset - offset%s.rules.LedgerBlock
 	b := s.ledger[first]
 	if b == nil {
@@ -283,6 +300,7 @@ func (s *state) block(offset int64) *schemas.LedgerRow {
 		}
 		s.ledger[first] = b
 	}
+	s.lastBlock = b
 	return b
 }
 

@@ -91,7 +91,8 @@ func openSessions(tb testing.TB, sessions int) *open {
 	if o.s.sessions != sessions {
 		tb.Fatalf("%d sessions are open, want %d", o.s.sessions, sessions)
 	}
-	o.s.rows, o.s.sessionRows, o.s.sliceRows, o.s.touched, o.s.entered = nil, nil, nil, nil, nil // memory of a batch, not of the sessions
+	o.s.rows, o.s.sessionRows, o.s.sliceRows, o.s.entered = nil, nil, nil, nil
+	n.waiting = waiting{} // memory of a batch, not of the sessions
 	o.heap = heap() - before
 	o.reset()
 	return o

@@ -81,13 +81,16 @@ func (p *page) holds(e *Entry) bool {
 	}
 }
 
+// free gives the first free slot of a group; 8 if there is none.
+func (p *page) free(g int) int { return bits.TrailingZeros64(^p.tags[g]&high) / 8 }
+
 // put takes a free slot for an event.
 func (p *page) put(e *Entry) {
 	g := p.group(&e.ID)
 	for p.tags[g]&high == high {
 		g = (g + 1) & (len(p.tags) - 1)
 	}
-	i := bits.TrailingZeros64(^p.tags[g]&high) / 8
+	i := p.free(g)
 	p.tags[g] |= tagOf(&e.ID) & (0xff << (8 * i))
 	p.entries[8*g+i] = *e
 	p.used++
@@ -125,6 +128,43 @@ func (p *page) resized(slots int, boundMs int64) *page {
 		}
 	})
 	return q
+}
+
+// upper counts the entries of which the bit after those that the page shares is set.
+func (p *page) upper() (n int) {
+	p.each(func(e *Entry) { n += int(e.ID[0] << p.depth >> 63) })
+	return n
+}
+
+// split deals the entries out to two pages by that bit; lower may be the page
+// itself. Entries that lie in the group where a search for them begins stay there.
+// moved is scratch.
+func (p *page) split(lower, upper *page, moved []Entry) []Entry {
+	for g, group := range p.tags {
+		for m := group & high; m != 0; m &= m - 1 {
+			i := bits.TrailingZeros64(m) / 8
+			e := &p.entries[8*g+i]
+			switch {
+			case e.ID[0]<<p.depth>>63 == 1:
+				upper.put(e)
+			case lower != p:
+				lower.put(e)
+				continue
+			case p.group(&e.ID) != g:
+				moved = append(moved, *e)
+			default:
+				continue
+			}
+			if lower == p {
+				p.tags[g] &^= 0xff << (8 * i)
+				p.used--
+			}
+		}
+	}
+	for i := range moved {
+		lower.put(&moved[i])
+	}
+	return moved
 }
 
 // clone gives a copy that no View has.

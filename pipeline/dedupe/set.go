@@ -34,7 +34,8 @@ type Entry struct {
 type Set struct {
 	dir    []*page // by the first bits of ID[0]; a page of fewer bits is there several times
 	used   int
-	within int64 // ms; two events of one identity at most this far apart are one
+	within int64   // ms; two events of one identity at most this far apart are one
+	moved  []Entry // scratch of split
 
 	// Forgetting.
 	least int // so few are never
@@ -79,14 +80,20 @@ func (s *Set) pages(yield func(*page) bool) {
 	}
 }
 
-// Touch brings the slots that Find and Add of an identity look at into the cache.
-// Called for many identities before the first Find, it lets the processor wait
-// for all of them at once. The result must be used, or nothing is read.
-func (s *Set) Touch(id *[2]uint64) uint64 {
+// Touch brings what Find and Add of an identity look at into the cache, in three
+// steps from 0 on. Called for many identities before the next step, it lets the
+// processor wait for all of them at once. The result must be used, or nothing is
+// read.
+func (s *Set) Touch(id *[2]uint64, step int) uint64 {
 	p := s.dir[s.place(id)]
+	if step == 0 {
+		return uint64(p.used)
+	}
 	g := p.group(id)
-	free := bits.TrailingZeros64(^p.tags[g]&high) / 8 & 7
-	return p.entries[8*g+free].Content
+	if step == 1 {
+		return p.tags[g]
+	}
+	return p.entries[8*g+p.free(g)&7].Content
 }
 
 // Find judges an event against the entries. Two of them may lie within the
@@ -128,15 +135,8 @@ func (s *Set) replace(at int, p *page) *page {
 // identity.
 func (s *Set) grow(p *page, id *[2]uint64) {
 	if len(p.entries) >= pageSlots && p.depth < 63 {
-		bit := uint64(1) << (63 - p.depth)
-		upper := 0
-		p.each(func(e *Entry) {
-			if e.ID[0]&bit != 0 {
-				upper++
-			}
-		})
-		if min(upper, p.used-upper) > p.used/8 {
-			s.split(p, id, bit)
+		if upper := p.upper(); min(upper, p.used-upper) > p.used/8 {
+			s.split(p, id)
 			return
 		}
 	}
@@ -144,7 +144,7 @@ func (s *Set) grow(p *page, id *[2]uint64) {
 }
 
 // split deals the entries of the page of an identity out to two.
-func (s *Set) split(p *page, id *[2]uint64, bit uint64) {
+func (s *Set) split(p *page, id *[2]uint64) {
 	if s.copies(p) == 1 { // the directory is too short to tell the two apart
 		dir := make([]*page, 0, 2*len(s.dir))
 		for _, q := range s.dir {
@@ -152,12 +152,16 @@ func (s *Set) split(p *page, id *[2]uint64, bit uint64) {
 		}
 		s.dir, s.at = dir, 2*s.at
 	}
-	halves := [2]*page{newPage(len(p.entries), p.depth+1), newPage(len(p.entries), p.depth+1)}
-	p.each(func(e *Entry) { halves[min(e.ID[0]&bit, 1)].put(e) })
-	at, n := s.place(id), s.copies(p)
-	at -= at % n
-	s.replace(at, halves[0])
-	s.replace(at+n/2, halves[1])
+	lower, upper := p, newPage(len(p.entries), p.depth+1)
+	if p.shared {
+		lower = newPage(len(p.entries), p.depth)
+	}
+	s.moved = p.split(lower, upper, s.moved[:0])
+	lower.depth++
+	at, n := s.place(id), s.copies(upper)
+	at -= at % (2 * n)
+	s.replace(at, lower)
+	s.replace(at+n, upper)
 }
 
 // Grow makes room for n entries at once in an empty set.

@@ -161,7 +161,7 @@ func TestSet_AgreesWithAMap(t *testing.T) {
 		}
 		if i%100_000 == 99_999 {
 			n := 0
-			s.Each(func(e *Entry) { n++ })
+			s.Each(func(*Entry) { n++ })
 			if n != s.Len() {
 				t.Fatalf("Each gives %d entries, Len says %d", n, s.Len())
 			}
