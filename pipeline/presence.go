@@ -25,12 +25,12 @@ func (s *state) presence(n *network, user uint64, row *schemas.EventRow, read re
 		}
 	}
 	from, until := s.remember(k, e.TimeMs)
-	if !k.Insert(s.rules.Session, &e, string(row.Event.ID)) {
+	if !k.Insert(s.rules.Session, &e, row.Event.ID) {
 		if err := s.reenterOne(n, k.user, row.TimeMs, read); err != nil {
 			return err
 		}
 		from, until = s.remember(k, e.TimeMs) // what re-entered is not new
-		if !k.Insert(s.rules.Session, &e, string(row.Event.ID)) {
+		if !k.Insert(s.rules.Session, &e, row.Event.ID) {
 			panic("invariant: an event is undecided although its surroundings have re-entered")
 		}
 	}

@@ -87,7 +87,7 @@ func (k *Key) ids() map[int64]string {
 // Insert adds an accepted event. It reports false, and changes nothing, if the
 // summaries cannot decide where the event leads: Expand the surroundings, then
 // insert again. An event whose surroundings are expanded is always decided.
-func (k *Key) Insert(r Rules, e *Event, id string) bool {
+func (k *Key) Insert(r Rules, e *Event, id []byte) bool {
 	segs, ids := k.Segs(), k.ids()
 	i := sort.Search(len(segs), func(i int) bool { return segs[i].Last() >= e.TimeMs })
 	switch {
@@ -108,7 +108,7 @@ func (k *Key) Insert(r Rules, e *Event, id string) bool {
 
 // add puts a segment of its own for e at i, and joins what can be joined unless
 // the key is expanded.
-func (k *Key) add(r Rules, i int, e *Event, id string) {
+func (k *Key) add(r Rules, i int, e *Event, id []byte) {
 	if k.more == nil { // often one is left: no memory is asked for then
 		segs := make([]Segment, 0, 2)
 		segs = slices.Insert(append(segs, k.Segs()...), i, e.segment())
@@ -122,7 +122,7 @@ func (k *Key) add(r Rules, i int, e *Event, id string) {
 	m := k.more
 	m.segs = slices.Insert(m.segs, i, e.segment())
 	if m.ids != nil {
-		m.ids[e.Offset] = id
+		m.ids[e.Offset] = string(id)
 		return
 	}
 	m.segs = coalesce(r, m.segs, max(i-2, 0), i+2)
@@ -143,10 +143,10 @@ func known(segs []Segment, ids map[int64]string, i int) bool {
 
 // orderWithin finds the place of e by (id, offset) among the single events of
 // its instant, the first of which is segment i.
-func orderWithin(segs []Segment, ids map[int64]string, i int, e *Event, id string) int {
+func orderWithin(segs []Segment, ids map[int64]string, i int, e *Event, id []byte) int {
 	for ; i < len(segs) && segs[i].First == e.TimeMs; i++ {
 		other := ids[segs[i].MinOffset]
-		if id < other || id == other && e.Offset < segs[i].MinOffset {
+		if string(id) < other || string(id) == other && e.Offset < segs[i].MinOffset {
 			break
 		}
 	}

@@ -53,7 +53,7 @@ func TestKey_GivesTheSessionsOfItsEvents(t *testing.T) {
 			e := draw(t, i)
 			before := slices.Clone(k.Segs())
 			start, extended := k.Extend(small, &e.Event)
-			if !extended && !k.Insert(small, &e.Event, e.ID) {
+			if !extended && !k.Insert(small, &e.Event, []byte(e.ID)) {
 				if !slices.Equal(before, k.Segs()) {
 					t.Fatalf("an undecided event changed the key: %+v, was %+v", k.Segs(), before)
 				}
@@ -66,7 +66,7 @@ func TestKey_GivesTheSessionsOfItsEvents(t *testing.T) {
 					}
 				}
 				k.Expand(w, around)
-				if !k.Insert(small, &e.Event, e.ID) {
+				if !k.Insert(small, &e.Event, []byte(e.ID)) {
 					t.Fatalf("event %+v is undecided although its surroundings are expanded", e)
 				}
 			}
@@ -95,7 +95,7 @@ func TestKey_ChainsLeaveAsAWhole(t *testing.T) {
 		var k Key
 		for i := range rapid.IntRange(1, 15).Draw(t, "events") {
 			e := draw(t, i)
-			if !k.Insert(small, &e.Event, e.ID) {
+			if !k.Insert(small, &e.Event, []byte(e.ID)) {
 				continue
 			}
 		}
@@ -129,7 +129,7 @@ func TestKey_AroundHoldsEveryChange(t *testing.T) {
 			from, until := k.Around(small, e.TimeMs)
 			before, touched := small.Build(nil, k.Segs()), small.BuildPart(nil, k.Segs(), from, until)
 			least = max(least, len(before)-len(touched))
-			if !k.Insert(small, &e.Event, e.ID) {
+			if !k.Insert(small, &e.Event, []byte(e.ID)) {
 				continue
 			}
 			after, is := small.Build(nil, k.Segs()), small.BuildPart(nil, k.Segs(), from, until)
