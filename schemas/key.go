@@ -1,6 +1,9 @@
 package schemas
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // MaxNetworkBytes is the longest network id.
 const MaxNetworkBytes = 64
@@ -56,12 +59,16 @@ func Partition(key []byte, n int) int32 {
 func Murmur2(key []byte) uint32 {
 	const m = 0x5bd1e995
 	h := uint32(0x9747b28c) ^ uint32(len(key))
-	for ; len(key) >= 4; key = key[4:] {
-		k := uint32(key[0]) | uint32(key[1])<<8 | uint32(key[2])<<16 | uint32(key[3])<<24
-		k *= m
-		k ^= k >> 24
-		k *= m
-		h = h*m ^ k
+	for ; len(key) >= 8; key = key[8:] { // two steps: half the counting
+		w := binary.LittleEndian.Uint64(key)
+		k, l := uint32(w)*m, uint32(w>>32)*m
+		k, l = (k^k>>24)*m, (l^l>>24)*m
+		h = (h*m^k)*m ^ l
+	}
+	if len(key) >= 4 {
+		k := binary.LittleEndian.Uint32(key) * m
+		h = h*m ^ (k^k>>24)*m
+		key = key[4:]
 	}
 	switch len(key) {
 	case 3:

@@ -3,6 +3,7 @@ package schemas
 import (
 	"bytes"
 	"encoding/hex"
+	"math/rand"
 	"strings"
 	"testing"
 )
@@ -21,6 +22,36 @@ func TestMurmur2_EqualsJava(t *testing.T) {
 	for text, want := range murmurVectors {
 		if got := int32(Murmur2([]byte(text))); got != want {
 			t.Errorf("Murmur2(%q) = %d, want %d", text, got, want)
+		}
+	}
+}
+
+// Keys of every length, against the hash written byte by byte, as Java has it.
+func TestMurmur2_OfEveryLength(t *testing.T) {
+	r := rand.New(rand.NewSource(1))
+	key := make([]byte, 100)
+	for n := range key {
+		r.Read(key)
+		const m = 0x5bd1e995
+		h := 0x9747b28c ^ uint32(n)
+		for i := range n / 4 {
+			var k uint32
+			for j := range 4 {
+				k |= uint32(key[4*i+j]) << (8 * j)
+			}
+			k *= m
+			k ^= k >> 24
+			k *= m
+			h = h*m ^ k
+		}
+		for j := n%4 - 1; j >= 0; j-- {
+			if h ^= uint32(key[n/4*4+j]) << (8 * j); j == 0 {
+				h *= m
+			}
+		}
+		h = (h ^ h>>13) * m
+		if want := h ^ h>>15; Murmur2(key[:n]) != want {
+			t.Errorf("%d bytes: %#x, want %#x", n, Murmur2(key[:n]), want)
 		}
 	}
 }

@@ -1,11 +1,13 @@
 package schemas
 
+import "bytes"
+
 // property finds a member of props by name and gives its text: that of a string
 // without escapes, that of a number or boolean as written. It is nil if the
 // member is absent, null, an object or an array, and where props is not a valid
 // object as far as the member. It allocates only for escapes.
 func property(props []byte, name string) []byte {
-	if len(props) < 2 {
+	if len(props) < len(`{"":0`)+len(name) || !bytes.Contains(props, []byte(name)) && bytes.IndexByte(props, '\\') < 0 {
 		return nil
 	}
 	s := scanner{raw: props}
