@@ -1,6 +1,8 @@
 package enrich
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"strings"
 
 	"github.com/mileusna/useragent"
@@ -27,8 +29,17 @@ import (
 // 2.0" for a tablet and libwww and Lynx for phones. It is faster (253 ns against
 // 1.4 µs, LIBRARIES.md), which the cache makes up for.
 type Classifier struct {
-	young, old map[string]verdict // by user agent; old is what was young before
-	entries    int                // bound of each
+	young, old map[string]known // by user agent; old is what was young before
+	entries    int              // bound of each
+	recent     [256]known       // before the maps: the last one of each slot
+}
+
+// known is a user agent with its verdict; its text is the maps' key, so that to
+// remember it once more costs no memory.
+type known struct {
+	verdict
+
+	agent string
 }
 
 // verdict is what a user agent tells.
@@ -47,8 +58,8 @@ const maxAgentBytes = 512
 func New(cacheEntries int) *Classifier {
 	half := max(cacheEntries/2, 1)
 	return &Classifier{
-		young:   make(map[string]verdict, half),
-		old:     make(map[string]verdict, half),
+		young:   make(map[string]known, half),
+		old:     make(map[string]known, half),
 		entries: half,
 	}
 }
@@ -75,23 +86,48 @@ func (c *Classifier) Classify(class schemas.DeviceClass, ua []byte) (schemas.Dev
 	return schemas.ClassWeb, flags | schemas.FlagClassUnknown
 }
 
-// look answers from the cache, else parses. When the young half is full it
+// look answers for a user agent that is not empty.
+func (c *Classifier) look(ua []byte) verdict {
+	k := &c.recent[slot(ua)]
+	if k.agent != string(ua) {
+		*k = c.find(ua)
+	}
+	return k.verdict
+}
+
+// slot gives the place of a user agent among the recent ones, by its length and
+// 32 of its bytes: those of one day differ in versions and models, which stand
+// anywhere. The map hashes all of it, which takes longer.
+func slot(ua []byte) uint8 {
+	n := len(ua)
+	if n < 32 {
+		return uint8(n)
+	}
+	a, b := binary.LittleEndian.Uint64(ua[n/4:]), binary.LittleEndian.Uint64(ua[n/2-4:])
+	c, d := binary.LittleEndian.Uint64(ua[n/2+n/8:]), binary.LittleEndian.Uint64(ua[n-8:])
+	sum := (a ^ uint64(n)) * 0x9e3779b97f4a7c15
+	sum += (b ^ bits.RotateLeft64(c, 23) ^ bits.RotateLeft64(d, 47)) * 0xd6e8feb86659fd93
+	return uint8(sum >> 56)
+}
+
+// find answers from the maps, else parses. When the young half is full it
 // becomes the old one, whose entries are forgotten: no clock, no list, and a
 // user agent that is in use stays.
-func (c *Classifier) look(ua []byte) verdict {
-	if v, ok := c.young[string(ua)]; ok {
-		return v
+func (c *Classifier) find(ua []byte) known {
+	if k, ok := c.young[string(ua)]; ok {
+		return k
 	}
-	v, ok := c.old[string(ua)]
+	k, ok := c.old[string(ua)]
 	if !ok {
-		v = parse(string(ua))
+		agent := string(ua)
+		k = known{parse(agent), agent}
 	}
 	if len(c.young) >= c.entries {
 		clear(c.old)
 		c.young, c.old = c.old, c.young
 	}
-	c.young[string(ua)] = v
-	return v
+	c.young[k.agent] = k
+	return k
 }
 
 func parse(ua string) verdict {
