@@ -148,13 +148,12 @@ func (d *decoder) decode(r *source.Record, out *record) {
 	if out.reject = d.json.Decode(r.Value, e); out.reject.Reason != schemas.Accepted {
 		return
 	}
-	d.scratch = schemas.AppendKey(d.scratch[:0], e.Network, e.User)
-	if string(r.Key) != string(d.scratch) || schemas.Partition(d.scratch, int(d.partitions)) != d.partition {
+	if !schemas.KeyIs(r.Key, e.Network, e.User) || schemas.Partition(r.Key, int(d.partitions)) != d.partition {
 		out.reject = schemas.Reject{Reason: schemas.WrongPartition, Field: "key", Remedy: "produce it with the key network/user and the murmur2 partitioner"}
 		return
 	}
 	d.time(out)
-	schemas.FillLabels(e)
+	d.json.FillLabels(e)
 	out.class, out.flags = d.classes.Classify(e.DeviceClass, e.UserAgent)
 	if out.event.TimeMs != out.timeMs {
 		out.flags |= schemas.FlagTimeClamped
