@@ -28,6 +28,12 @@ type CSV struct {
 	rows    int64
 	buf     []byte
 	err     error
+
+	// Rows in order of time share days, and most rows zones.
+	day    int64  // days since 1970 that date spells
+	date   []byte // "2006-01-02"
+	offset int    // seconds east of UTC that zone spells
+	zone   []byte // "-07:00"
 }
 
 // Option changes how a CSV is written.
@@ -39,7 +45,7 @@ func Raw(on bool) Option { return func(c *CSV) { c.raw = on } }
 // NewCSV returns a writer whose first line is the header with the given column
 // names. Nothing is written before the first block is full or Flush is called.
 func NewCSV(w io.Writer, columns []string, options ...Option) *CSV {
-	c := &CSV{w: w, columns: len(columns), buf: make([]byte, 0, blockBytes+4096)}
+	c := &CSV{w: w, columns: len(columns), buf: make([]byte, 0, blockBytes+4096), day: -1, zone: []byte("+00:00")}
 	for _, o := range options {
 		o(c)
 	}
@@ -61,9 +67,20 @@ func (c *CSV) Text(s string) *CSV {
 	return c.add(s)
 }
 
-// Plain adds a cell that Daybook made: a date, a duration, a word of a closed
-// set.
-func (c *CSV) Plain(s string) *CSV { return c.add(s) }
+// Plain adds a cell that Daybook made: a duration, a word of a closed set. It
+// is not looked through: it holds no comma, quote or line end.
+func (c *CSV) Plain(s string) *CSV {
+	c.comma()
+	c.buf = append(c.buf, s...)
+	return c
+}
+
+// Date adds a date, given as days since 1970-01-01.
+func (c *CSV) Date(days int32) *CSV {
+	c.comma()
+	c.buf = append(c.buf, c.spellDate(int64(days))...)
+	return c
+}
 
 // Int adds a whole number.
 func (c *CSV) Int(n int64) *CSV {
@@ -76,9 +93,35 @@ func (c *CSV) Int(n int64) *CSV {
 // (UTC is +00:00), whole seconds.
 func (c *CSV) Instant(t time.Time) *CSV {
 	c.comma()
-	c.buf = t.AppendFormat(c.buf, "2006-01-02T15:04:05-07:00")
+	_, offset := t.Zone()
+	local := t.Unix() + int64(offset)
+	day, second := local/86400, local%86400
+	if second < 0 {
+		day, second = day-1, second+86400
+	}
+	c.buf = append(append(c.buf, c.spellDate(day)...), 'T')
+	c.buf = append(twoDigits(c.buf, second/3600), ':')
+	c.buf = append(twoDigits(c.buf, second/60%60), ':')
+	c.buf = append(twoDigits(c.buf, second%60), c.spellZone(t, offset)...)
 	return c
 }
+
+// spellDate spells days since 1970, which are mostly those of the row before.
+func (c *CSV) spellDate(days int64) []byte {
+	if c.day != days || c.date == nil {
+		c.day, c.date = days, time.Unix(days*86400, 0).UTC().AppendFormat(c.date[:0], time.DateOnly)
+	}
+	return c.date
+}
+
+func (c *CSV) spellZone(t time.Time, offset int) []byte {
+	if c.offset != offset {
+		c.offset, c.zone = offset, t.AppendFormat(c.zone[:0], "-07:00")
+	}
+	return c.zone
+}
+
+func twoDigits(b []byte, n int64) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
 
 // Bool adds true or false.
 func (c *CSV) Bool(b bool) *CSV {
@@ -166,5 +209,11 @@ func needsQuotes(s string) bool {
 	if s[0] == ' ' || s[len(s)-1] == ' ' {
 		return true
 	}
-	return strings.ContainsAny(s, ",;\t\r\n\"\x00")
+	for i := range len(s) {
+		switch s[i] {
+		case ',', ';', '\t', '\r', '\n', '"', 0:
+			return true
+		}
+	}
+	return false
 }

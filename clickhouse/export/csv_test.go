@@ -5,8 +5,10 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -67,6 +69,48 @@ func TestCSV_GuardsTextAgainstFormulas(t *testing.T) {
 		if got := oneCell(t, in, true); got != in {
 			t.Errorf("raw %q = %q, want it unchanged", in, got)
 		}
+	}
+}
+
+// Days and offsets are remembered from row to row; every cell must be what a
+// fresh format gives.
+func TestCSV_InstantsAndDatesAsFormatted(t *testing.T) {
+	t.Parallel()
+	var places []*time.Location
+	for _, name := range []string{"UTC", "Europe/Prague", "America/St_Johns", "Asia/Kathmandu", "Pacific/Kiritimati", "Africa/Monrovia"} {
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		places = append(places, zone)
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	var out bytes.Buffer
+	c := export.NewCSV(&out, []string{"instant", "date", "again"})
+	want := []string{"instant,date,again"}
+	second := int64(0)
+	for i := range 20_000 {
+		switch i % 10 {
+		case 0:
+			second = r.Int64N(6_000_000_000) - 2_000_000_000 // 1906 to 2096
+		case 5:
+			second = second / 86400 * 86400 // an edge of a day
+		default:
+			second += r.Int64N(4000)
+		}
+		at := time.Unix(second, 0).In(places[r.IntN(len(places))])
+		days := int32(r.IntN(65536))
+		if err := c.Instant(at).Date(days).Instant(at.Add(time.Hour)).End(); err != nil {
+			t.Fatal(err)
+		}
+		const layout = "2006-01-02T15:04:05-07:00"
+		want = append(want, at.Format(layout)+","+time.Unix(int64(days)*86400, 0).UTC().Format(time.DateOnly)+","+at.Add(time.Hour).Format(layout))
+	}
+	if err := c.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, strings.Split(strings.TrimSuffix(out.String(), "\r\n"), "\r\n")); diff != "" {
+		t.Errorf("(-want +got):\n%.3000s", diff)
 	}
 }
 

@@ -175,7 +175,7 @@ func (a *API) writeDay(out *export.CSV, sub *subject, day []query.DaySession) er
 		row := &day[i]
 		zone, name := a.zones.pick(row.Zone, sub.name)
 		start, end := row.StartedAt.In(zone), row.EndedAt.In(zone)
-		err := out.Text(sub.user.UserID).Text(sub.user.Name).Plain(row.Date.String()).Int(int64(i + 1)).Plain(deviceType(row.DeviceClass)).
+		err := out.Text(sub.user.UserID).Text(sub.user.Name).Date(int32(row.Date)).Int(int64(i + 1)).Plain(deviceType(row.DeviceClass)).
 			Instant(start).Instant(end).Int(row.DurationS).Plain(clock(row.DurationS)).
 			Plain(name).Plain(start.Format("-07:00")).Bool(row.ContinuesFrom).Bool(row.ContinuesTo).Plain(row.EndReason).Int(total).End()
 		if err != nil {

@@ -127,7 +127,7 @@ func (a *API) listNetworks(ctx context.Context, in *networksInput) (*huma.Stream
 					return err
 				}
 				n := networkOf(&row)
-				if err := out.Plain(n.NetworkID).Text(n.Title).Plain(n.Zone).Plain(n.Gap).Int(n.GapS).Bool(n.Recording).End(); err != nil {
+				if err := out.Plain(n.NetworkID).Text(n.Title).Text(n.Zone).Plain(n.Gap).Int(n.GapS).Bool(n.Recording).End(); err != nil {
 					return err
 				}
 			}

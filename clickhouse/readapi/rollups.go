@@ -112,7 +112,7 @@ func (a *API) rollupsCSV(ctx context.Context, in *rollupsInput, s Stamp, from, t
 			if err != nil {
 				return err
 			}
-			if err := out.Plain(row.Date.String()).Int(int64(row.Users)).Int(int64(row.Sessions)).Int(row.DurationS).
+			if err := out.Date(int32(row.Date)).Int(int64(row.Users)).Int(int64(row.Sessions)).Int(row.DurationS).
 				Int(row.ActiveS).Int(row.OverlapS).Int(row.MobileS).Int(row.WebS).End(); err != nil {
 				return err
 			}

@@ -125,7 +125,7 @@ func (a *API) sessionsCSV(ctx context.Context, in FormatInput, s Stamp, q query.
 				return err
 			}
 			zone, name := a.zones.pick(row.Zone)
-			if err := out.Plain(row.SessionID).Text(row.UserID).Plain(row.Date.String()).Text(row.DeviceID).Plain(row.DeviceClass).
+			if err := out.Plain(row.SessionID).Text(row.UserID).Date(int32(row.Date)).Text(row.DeviceID).Plain(row.DeviceClass).
 				Instant(row.StartedAt.In(zone)).Instant(row.EndedAt.In(zone)).Int(row.DurationS).Plain(row.Status).Plain(row.EndReason).
 				Int(int64(row.Events)).Plain(name).Bool(row.Robot).End(); err != nil {
 				return err

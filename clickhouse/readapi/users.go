@@ -52,7 +52,7 @@ func (a *API) listUsers(ctx context.Context, in *usersInput) (*huma.StreamRespon
 					return err
 				}
 				u := a.userOf(&row, n)
-				if err := out.Text(u.UserID).Text(u.Name).Plain(u.Zone).Plain(dateText(u.FirstDate)).Plain(dateText(u.LastDate)).End(); err != nil {
+				if err := out.Text(u.UserID).Text(u.Name).Text(u.Zone).Plain(dateText(u.FirstDate)).Plain(dateText(u.LastDate)).End(); err != nil {
 					return err
 				}
 			}
