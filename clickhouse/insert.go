@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -60,13 +61,20 @@ func (s *Store) insertTries(ctx context.Context, b *block, again bool) error {
 	if err := b.encode(); err != nil {
 		return err
 	}
-	start, attempts := time.Now(), 0
-	settings := chgo.WithSettings(insertSettings())
+	start, attempts, alone := time.Now(), 0, false
+	group := s.group(b.table)
 	var err error
 	for {
 		attempts++
-		err = s.conn.InsertFormat(chgo.Context(ctx, settings), "Native", b.statement(s.database), bytes.NewReader(b.buf.Buf))
-		if err = wrap(ctx, "insert into "+b.table, err); err == nil || !again || !errors.Is(err, ErrTransient) {
+		o := group.insert(ctx, b.statement(s.database), b.buf.Buf, alone)
+		if err = wrap(ctx, "insert into "+b.table, o.err); err == nil || !again {
+			break
+		}
+		if o.joint && errors.Is(err, ErrPermanent) && !alone {
+			alone = true // the refusal may be another's
+			continue
+		}
+		if !errors.Is(err, ErrTransient) {
 			break
 		}
 		s.log.LogAttrs(ctx, slog.LevelWarn, "insert failed, trying again", slog.String("table", b.table),
@@ -76,10 +84,31 @@ func (s *Store) insertTries(ctx context.Context, b *block, again bool) error {
 			break
 		}
 	}
+	size := len(b.buf.Buf)
+	if err != nil {
+		b.buf.Buf = nil // what was given up may still be read
+	}
 	if s.onInsert != nil {
-		s.onInsert(InsertStats{Table: b.table, Rows: b.rows, Bytes: len(b.buf.Buf), Attempts: attempts, Took: time.Since(start), Err: err})
+		s.onInsert(InsertStats{Table: b.table, Rows: b.rows, Bytes: size, Attempts: attempts, Took: time.Since(start), Err: err})
 	}
 	return err
+}
+
+// group gives the group of a table.
+func (s *Store) group(table string) *group {
+	s.groupsMu.Lock()
+	defer s.groupsMu.Unlock()
+	g, ok := s.groups[table]
+	if !ok {
+		g = newGroup(s.sendNative, func() int { return int(s.flushes.Load()) }, &s.senders)
+		s.groups[table] = g
+	}
+	return g
+}
+
+// sendNative sends one INSERT, its body one or several Native blocks.
+func (s *Store) sendNative(ctx context.Context, into string, body io.Reader) error {
+	return s.conn.InsertFormat(chgo.Context(ctx, chgo.WithSettings(insertSettings())), "Native", into, body)
 }
 
 // InsertText inserts rows of a table that are already in one of ClickHouse's

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -21,6 +22,11 @@ type Store struct {
 	onInsert func(InsertStats)
 	fail     func(point string) error
 	encoders sync.Pool // of *flushEncoder: buffers, no state
+
+	groupsMu sync.Mutex
+	groups   map[string]*group // by table
+	senders  sync.WaitGroup    // of the groups
+	flushes  atomic.Int64      // that are being written
 }
 
 // oldestMajor is the first release whose ReplacingMergeTree, views with column
@@ -35,7 +41,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{database: database, log: o.Log, onInsert: o.OnInsert}
+	s := &Store{database: database, log: o.Log, onInsert: o.OnInsert, groups: map[string]*group{}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -57,8 +63,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// Close lets the connections go.
+// Close lets the connections go. Inserts must have returned.
 func (s *Store) Close() error {
+	s.senders.Wait()
 	return errors.Join(s.conn.Close(), s.server.Close())
 }
 

@@ -116,6 +116,8 @@ func Points() []string { return []string{PointStoreEvents, PointStoreSessions} }
 // Transient errors are tried again until ctx ends; any other is returned
 // (ErrPermanent), and rows before it may have been written.
 func (s *Store) WriteRows(ctx context.Context, rows schemas.Rows) error {
+	s.flushes.Add(1)
+	defer s.flushes.Add(-1)
 	e := rows.(*flushEncoder) //nolint:forcetypeassert // NewRows makes no other
 	if err := s.insert(ctx, &e.events.block); err != nil {
 		return err
