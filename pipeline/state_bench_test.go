@@ -59,7 +59,8 @@ type open struct {
 	r        *rand.Rand
 	b        batch
 	text     []byte // ids of users, devices and events of the batch
-	timeMs   int64
+	timeMs   int64  // of events
+	now      int64  // wall clock of flushes
 	sessions int
 	heap     uint64 // bytes of the state when every session is open
 
@@ -77,7 +78,7 @@ type open struct {
 func openSessions(tb testing.TB, sessions int) *open {
 	tb.Helper()
 	rules := Standard(2*time.Hour, time.Minute)
-	o := &open{tb: tb, r: rand.New(rand.NewPCG(1, 2)), sessions: sessions, timeMs: time.Date(2026, 3, 2, 6, 0, 0, 0, time.UTC).UnixMilli()}
+	o := &open{tb: tb, r: rand.New(rand.NewPCG(1, 2)), sessions: sessions, now: 1_000_000, timeMs: time.Date(2026, 3, 2, 6, 0, 0, 0, time.UTC).UnixMilli()}
 	o.b.records, o.text = make([]record, 0, benchBatch), make([]byte, 0, 64*benchBatch)
 	before := heap()
 	o.s = newState(&rules, 1, 0, 1, 0)
@@ -132,7 +133,7 @@ func (o *open) batch(n int, user func() uint64) {
 	if err := o.s.apply(&o.b, nil); err != nil {
 		o.tb.Fatal(err)
 	}
-	f := o.s.takeFlush("events", 1_000_000, false)
+	f := o.s.takeFlush("events", o.now, false)
 	o.s.settle()
 	o.s.reuse(f)
 	o.longest = max(o.longest, time.Since(begin))

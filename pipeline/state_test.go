@@ -5,6 +5,7 @@ import (
 	"math/rand"
 	"slices"
 	"testing"
+	"unsafe"
 )
 
 // A user's keys are found whether they are few or many, as they come and go.
@@ -83,5 +84,15 @@ func TestUsers_AreFoundWhileTheyComeAndGo(t *testing.T) {
 	}
 	if pages != 1 || slots > 8*indexShards {
 		t.Errorf("%d pages and %d slots are left of nobody, want one page and at most %d slots", pages, slots, 8*indexShards)
+	}
+}
+
+// A user with one device, one segment and one session fits two cache lines.
+func TestUser_TakesTwoLines(t *testing.T) {
+	if n := unsafe.Sizeof(user{}); n != 128 {
+		t.Errorf("a user takes %d bytes, want 128", n)
+	}
+	if at := unsafe.Offsetof(userPage{}.users); at != 0 {
+		t.Errorf("users begin at byte %d of their page, want 0: no user begins with a line", at)
 	}
 }
