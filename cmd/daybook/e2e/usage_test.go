@@ -24,6 +24,7 @@ import (
 type bench struct {
 	tb      testing.TB
 	engine  string // address of the engine's HTTP interface
+	api     string // of the read API; empty: not asked
 	user    string
 	key     string
 	command func(ctx context.Context, args ...string) (*exec.Cmd, error)
@@ -47,14 +48,19 @@ type usage struct {
 func benchSite(tb testing.TB, partitions int) (*bench, *site) {
 	tb.Helper()
 	s := startSite(tb, siteConfig{workers: 1, partitions: partitions, session: 6 * time.Second, checkpoint: 30 * time.Second, measured: true})
-	api := s.newPart("api", "serve", "--api", "127.0.0.1:0")
+	addr, err := stablePort()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	api := s.newPart("api", "serve", "--api", addr)
+	api.env = append(api.env, "DAYBOOK_ADMIN_KEY="+siteKey)
 	tb.Cleanup(func() { _ = api.end(syscall.SIGKILL) })
 	for _, p := range []*part{s.workers[0], api} {
 		if err := p.start(); err != nil {
 			tb.Fatal(err)
 		}
 	}
-	m := &bench{tb: tb, engine: "http://" + s.enginePort, user: engine.UserApp, key: siteKey, command: s.command, parts: []measured{
+	m := &bench{tb: tb, engine: "http://" + s.enginePort, api: "http://" + addr, user: engine.UserApp, key: siteKey, command: s.command, parts: []measured{
 		{"broker", s.broker.pid}, {"API", api.pid}, {"worker", s.workers[0].pid}, {"engine", s.engine.pid},
 	}}
 	m.awaitOwned(partitions)
@@ -124,21 +130,34 @@ func (m *bench) run(args ...string) usage {
 // the answer.
 func (m *bench) sql(statement string, rows []byte) string {
 	m.tb.Helper()
-	req, err := http.NewRequest(http.MethodPost, m.engine, io.MultiReader(strings.NewReader(statement+"\n"), bytes.NewReader(rows)))
+	answer, err := m.ask(context.Background(), statement, rows)
 	if err != nil {
 		m.tb.Fatal(err)
 	}
+	return answer
+}
+
+// ask is sql for other goroutines than the benchmark's.
+func (m *bench) ask(ctx context.Context, statement string, rows []byte) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.engine, io.MultiReader(strings.NewReader(statement+"\n"), bytes.NewReader(rows)))
+	if err != nil {
+		return "", err
+	}
 	req.SetBasicAuth(m.user, m.key)
+	return answerOf(req)
+}
+
+func answerOf(req *http.Request) (string, error) {
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		m.tb.Fatal(err)
+		return "", err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		m.tb.Fatalf("%s: status %d, %v\n%s", statement, resp.StatusCode, err, body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s %s: status %d\n%s", req.Method, req.URL, resp.StatusCode, body)
 	}
-	return strings.TrimSpace(string(body))
+	return strings.TrimSpace(string(body)), err
 }
 
 // number asks for one number.

@@ -1,0 +1,173 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"daybook/pipeline/source"
+	"daybook/schemas"
+)
+
+// liveLoad produces events of now at a rate that is fixed beforehand: the instant
+// of every one follows from its number, whatever became of those before it.
+type liveLoad struct {
+	to    *source.Producer
+	rng   *rand.Rand
+	users *rand.Zipf
+	sent  int64
+
+	event   schemas.Event
+	key     []byte
+	value   []byte
+	id      []byte
+	user    []byte
+	content []byte
+}
+
+// What the load is of: as many people as a network of some size has online, some
+// far more active than others.
+const (
+	loadNetwork = "load"
+	loadUsers   = 100_000
+)
+
+func newLiveLoad(to *source.Producer) *liveLoad {
+	rng := rand.New(rand.NewPCG(5, 6))
+	return &liveLoad{to: to, rng: rng, users: rand.NewZipf(rng, 1.1, 50, loadUsers-1), event: schemas.Event{
+		Source: []byte("load"), Network: []byte(loadNetwork), Category: []byte("content"), Action: []byte("view"), Label: []byte("article"),
+		ContentName: []byte("A page that somebody looks at"), URL: []byte("https://example.org/articles/2026/a-page-that-somebody-looks-at"),
+		UserAgent: []byte("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"),
+	}}
+}
+
+// send produces one event of about 340 bytes.
+func (l *liveLoad) send(ctx context.Context, at time.Time) error {
+	l.sent++
+	e := &l.event
+	l.id = strconv.AppendInt(append(l.id[:0], "load-"...), l.sent, 10)
+	l.user = strconv.AppendUint(append(l.user[:0], "user-"...), l.users.Uint64(), 10)
+	l.content = strconv.AppendInt(append(l.content[:0], "page-"...), int64(l.rng.IntN(10_000)), 10)
+	e.ID, e.User, e.ContentID, e.TimeMs = l.id, l.user, l.content, at.UnixMilli()
+	l.value = schemas.AppendEvent(l.value[:0], e)
+	l.key = append(append(append(l.key[:0], e.Network...), '/'), e.User...)
+	return l.to.Send(ctx, &source.Outgoing{Key: l.key, Value: l.value, Partition: -1})
+}
+
+// burst produces events as fast as they are taken, their times spread evenly.
+func (l *liveLoad) burst(ctx context.Context, events int64, from, to time.Time) error {
+	step := to.Sub(from).Seconds() / float64(events)
+	for i := range events {
+		if err := l.send(ctx, from.Add(time.Duration(float64(i)*step*float64(time.Second)))); err != nil {
+			return err
+		}
+	}
+	return l.to.Flush(ctx)
+}
+
+// steady produces events, and probes if there is somebody to look for them,
+// until done is closed. It gives how late the latest one was sent.
+func (l *liveLoad) steady(ctx context.Context, perSecond float64, watch *probes, done <-chan struct{}) (behind time.Duration, err error) {
+	start := time.Now()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	sent, probed := int64(0), int64(0)
+	for {
+		select {
+		case <-done:
+			return behind, l.to.Flush(ctx)
+		case <-tick.C:
+		}
+		for due := int64(time.Since(start).Seconds() * perSecond); sent < due; sent++ {
+			at := start.Add(time.Duration(float64(sent) / perSecond * float64(time.Second)))
+			if err := l.send(ctx, at); err != nil {
+				return behind, err
+			}
+			behind = max(behind, time.Since(at))
+		}
+		if watch == nil {
+			continue
+		}
+		for due := int64(time.Since(start).Seconds() * probesPerSecond); probed < due; probed++ {
+			if err := watch.send(ctx, l.to, start.Add(time.Duration(probed)*time.Second/probesPerSecond)); err != nil {
+				return behind, err
+			}
+		}
+	}
+}
+
+// lag is how many records the workers have not reported yet.
+func (m *bench) lag(s *site) int64 {
+	m.tb.Helper()
+	taken := m.number("SELECT sum(next_offset) FROM daybook.partitions")
+	for p := range s.cfg.partitions {
+		_, end, err := s.client.ListOffsets(context.Background(), int32(p))
+		if err != nil {
+			m.tb.Fatal(err)
+		}
+		taken -= end
+	}
+	return -taken
+}
+
+// awaitLag returns when at most so many records wait, looking five times a
+// second.
+func (m *bench) awaitLag(s *site, most int64, limit time.Duration) (took time.Duration) {
+	m.tb.Helper()
+	begin := time.Now()
+	for {
+		lag := m.lag(s)
+		if took = time.Since(begin); lag <= most {
+			return took
+		}
+		if took > limit {
+			m.tb.Fatalf("%d records still wait after %s", lag, limit)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+// capacity measures how many events a second the workers take when a backlog of
+// them waits and nothing else happens: by when their rows were written, from the
+// first block on, which is not counted itself.
+func (m *bench) capacity(s *site, l *liveLoad, events int64) float64 {
+	m.tb.Helper()
+	worker := s.workers[0]
+	if err := worker.end(stopSignal); err != nil {
+		m.tb.Fatal(err)
+	}
+	now := time.Now()
+	if err := l.burst(context.Background(), events, now.Add(-10*time.Second), now); err != nil {
+		m.tb.Fatal(err)
+	}
+	started := time.Now()
+	if err := worker.start(); err != nil {
+		m.tb.Fatal(err)
+	}
+	m.awaitLag(s, 0, 10*startLimit)
+	blocks := strings.Fields(m.sql(fmt.Sprintf(`SELECT toUnixTimestamp64Milli(written_at) AS at, count() FROM daybook.events_versions
+		WHERE network_id = '%s' AND written_at >= fromUnixTimestamp64Milli(%d) GROUP BY at ORDER BY at`, loadNetwork, started.UnixMilli()), nil))
+	if len(blocks) < 2*4 {
+		m.tb.Fatalf("%d events are %d blocks, of which no rate can be told: raise -fresh.capacity", events, len(blocks)/2)
+	}
+	rows, first, last := 0.0, 0.0, 0.0
+	for i := 0; i < len(blocks); i += 2 {
+		at, errAt := strconv.ParseFloat(blocks[i], 64)
+		count, errCount := strconv.ParseFloat(blocks[i+1], 64)
+		if err := errors.Join(errAt, errCount); err != nil {
+			m.tb.Fatal(err)
+		}
+		if i == 0 {
+			first = at
+		} else {
+			rows, last = rows+count, at
+		}
+	}
+	return rows / (last - first) * 1000
+}
+
+func perSecond(rate float64) string { return fmt.Sprintf("%.0f events/s", rate) }

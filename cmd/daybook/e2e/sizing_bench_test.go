@@ -1,0 +1,214 @@
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"daybook/pipeline/source"
+	"daybook/schemas"
+)
+
+var (
+	sizingFor      = flag.Duration("sizing.for", 30*time.Second, "how long BenchmarkSizing measures each load")
+	sizingSessions = flag.Int64("sizing.sessions", 1_000_000, "open sessions of BenchmarkSizing")
+)
+
+// The two loads that BenchmarkSizing lays a line through, events a second. What
+// the line has at zero is the price of a flush a second in every partition,
+// however few rows it holds.
+const (
+	sizingLow  = 1_000
+	sizingHigh = 20_000
+)
+
+// Assumptions of the table, named in what it prints.
+const (
+	sizingLoad  = 0.5 // share of the cores that are busy: what is left drains a backlog
+	sizingCores = 4   // of one worker
+)
+
+// price is what a part costs: cores that are busy = fixed × partitions +
+// perEvent × events a second.
+type price struct{ fixed, perEvent float64 }
+
+// BenchmarkSizing derives what an installation needs for a number of events a
+// second from what is measured here: CPU of broker, worker and engine under two
+// steady loads, bytes on disk, memory of open sessions. It prints the
+// measurements, the formulas and the table of README.md.
+//
+//	make sizing
+func BenchmarkSizing(b *testing.B) {
+	m, s := benchSite(b, benchPartitions)
+	to, err := s.client.NewProducer(b.Context(), source.ProducerConfig{Compression: source.CompressionLZ4})
+	if err != nil {
+		b.Fatal(err)
+	}
+	l := newLiveLoad(to)
+	m.run("network", "set", loadNetwork, "--zone", "Europe/Prague")
+	for b.Loop() {
+		low, high := m.steadyCores(b, s, l, sizingLow), m.steadyCores(b, s, l, sizingHigh)
+		prices := make(map[string]price)
+		for i, p := range m.parts {
+			perEvent := (high[i] - low[i]) / (sizingHigh - sizingLow)
+			prices[p.name] = price{fixed: max(0, low[i]-perEvent*sizingLow) / benchPartitions, perEvent: perEvent}
+		}
+		disk, logBytes := m.diskBytes(s)
+		memory := m.sessionMemory(b, s, to)
+		say("%s\n%s", m.machine(), sizing(prices, disk, logBytes, memory))
+	}
+	b.ReportMetric(0, "ns/op") // says nothing here
+	if err := to.Close(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// steadyCores gives how many cores every part keeps busy under a steady load.
+func (m *bench) steadyCores(b *testing.B, s *site, l *liveLoad, perSecond float64) []float64 {
+	b.Helper()
+	done, sent := make(chan struct{}), make(chan error, 1)
+	go func() {
+		_, err := l.steady(b.Context(), perSecond, nil, done)
+		sent <- err
+	}()
+	time.Sleep(10 * time.Second) // what a start costs is not what it costs to run
+	before, begin := m.usages(), time.Now()
+	time.Sleep(*sizingFor)
+	after, took := m.usages(), time.Since(begin)
+	close(done)
+	if err := <-sent; err != nil {
+		b.Fatal(err)
+	}
+	m.awaitLag(s, 0, startLimit)
+	cores := make([]float64, len(m.parts))
+	for i := range cores {
+		cores[i] = (after[i].cpu - before[i].cpu).Seconds() / took.Seconds()
+	}
+	return cores
+}
+
+// diskBytes gives what an event takes: in the tables, everything that is made of
+// it included, and in the log.
+func (m *bench) diskBytes(s *site) (tables, log float64) {
+	m.tb.Helper()
+	events := float64(m.number("SELECT count() FROM daybook.events_versions"))
+	stored := float64(m.number("SELECT sum(bytes_on_disk) FROM system.parts WHERE database = 'daybook' AND active"))
+	var bytes int64
+	folders, err := filepath.Glob(filepath.Join(s.dir, "broker", "kafka", "partitions", schemas.TopicEvents+"-*"))
+	if err != nil || len(folders) == 0 {
+		m.tb.Fatalf("find the log of %s: %v", schemas.TopicEvents, err)
+	}
+	for _, folder := range folders {
+		if err := filepath.WalkDir(folder, func(_ string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			info, err := entry.Info()
+			if err == nil {
+				bytes += info.Size()
+			}
+			return err
+		}); err != nil {
+			m.tb.Fatal(err)
+		}
+	}
+	return stored / events, float64(bytes) / events
+}
+
+// sessionMemory gives by how many bytes the worker grows for a session that is
+// open.
+func (m *bench) sessionMemory(b *testing.B, s *site, to *source.Producer) float64 {
+	b.Helper()
+	before, open := m.workerBytes(s), m.openSessions()
+	m.run("network", "set", "many", "--zone", "UTC")
+	start := time.Now().Add(-5 * time.Minute)
+	for i := range *sizingSessions {
+		user := fmt.Appendf(nil, "user-%d", i)
+		at := start.Add(time.Duration(i) * 4 * time.Minute / time.Duration(*sizingSessions))
+		value := schemas.AppendEvent(nil, &schemas.Event{ID: user, Source: []byte("sizing"), Network: []byte("many"), User: user, TimeMs: at.UnixMilli()})
+		if err := to.Send(b.Context(), &source.Outgoing{Key: append([]byte("many/"), user...), Value: value, Partition: -1}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := to.Flush(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	m.awaitLag(s, 0, startLimit)
+	time.Sleep(5 * time.Second) // a collection of garbage comes with the flushes
+	more := m.openSessions() - open
+	if more < *sizingSessions/2 {
+		b.Fatalf("%d more sessions are open, want some %d", more, *sizingSessions)
+	}
+	return float64(m.workerBytes(s)-before) / float64(more)
+}
+
+func (m *bench) openSessions() int64 {
+	m.tb.Helper()
+	return m.number("SELECT sum(open_sessions) FROM daybook.partitions")
+}
+
+// workerBytes is what the worker has in memory now.
+func (m *bench) workerBytes(s *site) int64 {
+	m.tb.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.workers[0].pid()))
+	if err != nil {
+		m.tb.Fatal(err)
+	}
+	var total, resident int64
+	if _, err := fmt.Sscan(string(text), &total, &resident); err != nil {
+		m.tb.Fatal(err)
+	}
+	return resident * int64(os.Getpagesize())
+}
+
+// sizing is the table, with what it is derived from.
+func sizing(prices map[string]price, diskBytes, logBytes, sessionBytes float64) string {
+	worker, engine, broker := prices["worker"], prices["engine"], prices["broker"]
+	perCore := 1 / worker.perEvent
+	var out strings.Builder
+	fmt.Fprintf(&out, "measured: steady loads of %d and %d events/s for %s each, %d partitions\n\n", sizingLow, sizingHigh, *sizingFor, benchPartitions)
+	rows := []string{"part|CPU µs an event|cores a partition, whatever comes"}
+	for _, name := range []string{"broker", "worker", "engine"} {
+		rows = append(rows, fmt.Sprintf("%s|%.2f|%.3f", name, prices[name].perEvent*1e6, prices[name].fixed))
+	}
+	out.WriteString(table(rows...))
+	fmt.Fprintf(&out, `
+an event takes %.0f bytes in the tables (sessions, days and accounts of it included) and %.0f in the log;
+an open session %.0f bytes of the worker, %.0f MB a million; a worker's core takes %.0f events/s
+
+partitions = max(%d, events/s / (%.0f %% × events/s of a core)): one goroutine applies a partition
+busy cores = partitions × cores a partition + events/s × CPU an event;  cores = busy cores / %.0f %%
+workers = cores of the workers / %d;  disk a day = events/s × 86,400 × bytes
+
+`, diskBytes, logBytes, sessionBytes, sessionBytes, perCore, benchPartitions, sizingLoad*100, sizingLoad*100, sizingCores)
+	rows = []string{fmt.Sprintf("events/s|partitions|workers of %d cores|cores: workers|engine|Kafka|tables a day|log a day", sizingCores)}
+	for _, rate := range []float64{10_000, 100_000, 1_000_000} {
+		partitions := max(benchPartitions, math.Ceil(rate/(sizingLoad*perCore)))
+		cores := func(p price) float64 { return (p.fixed*partitions + p.perEvent*rate) / sizingLoad }
+		rows = append(rows, fmt.Sprintf("%.0f|%.0f|%.0f|%.1f|%.1f|%.1f|%.0f GB|%.0f GB", rate, partitions, math.Ceil(cores(worker)/sizingCores),
+			cores(worker), cores(engine), cores(broker), rate*86_400*diskBytes/1e9, rate*86_400*logBytes/1e9))
+	}
+	out.WriteString(table(rows...))
+	return out.String()
+}
+
+// The table follows from the formulas.
+func TestSizing_FollowsFromTheFormulas(t *testing.T) {
+	text := sizing(map[string]price{"worker": {0.01, 2e-6}, "engine": {0.05, 3e-6}, "broker": {0, 1e-6}}, 100, 50, 200)
+	// 10,000/s: 4 partitions; worker (0.04 + 0.02) / 0.5; engine (0.2 + 0.03) / 0.5.
+	// 1,000,000/s: 1e6 / (0.5 × 500,000) = 4 partitions; worker (0.04 + 2) / 0.5 = 4.1.
+	for _, want := range []string{
+		"| 10000    | 4          | 1                  | 0.1            | 0.5    | 0.0   | 86 GB        | 43 GB     |",
+		"| 1000000  | 4          | 2                  | 4.1            | 6.4    | 2.0   | 8640 GB      | 4320 GB   |",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no line %s in\n%s", want, text)
+		}
+	}
+}
