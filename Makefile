@@ -16,6 +16,8 @@ LINT_VERSION  := v2.15.0
 LINT          := $(TOOLS)/golangci-lint-$(LINT_VERSION)
 VULN_VERSION  := v1.5.0
 VULN          := $(TOOLS)/govulncheck-$(VULN_VERSION)
+STAT_VERSION  := v0.0.0-20260908200009-22c9c6c9d4da
+STAT          := $(TOOLS)/benchstat-$(STAT_VERSION)
 
 # `daybook version` tells the commit, where git can tell it to the build.
 BUILDVCS      := $(shell git status >/dev/null 2>&1 && echo auto || echo false)
@@ -28,6 +30,10 @@ CHROMIUM      := $(shell command -v chromium || command -v chromium-browser || c
 DATA          ?= .daybook
 TESTFLAGS     ?=
 BENCHTIME     ?= 1s
+BENCHFLAGS    ?=
+ROUNDS        ?= 10
+EACH          ?= 0.5s
+MARGIN        ?= 10
 MINUTES       ?= 60
 KILLS         ?= 25
 POINTS        ?=
@@ -46,7 +52,7 @@ export CGO_ENABLED ?= 0
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: need-go engine ## make bin/daybook, fetching the engine if it is missing
@@ -223,6 +229,21 @@ peers-jars: .peers/.built
 	done
 	@touch $@
 
+# All of it takes half an hour: a minute at each load, and a backlog of ten.
+.PHONY: bench-fresh
+bench-fresh: need-go engine ## measure event to visible row, open loop, and draining a backlog; BENCHFLAGS='-fresh.for 20s -fresh.backlog 1m'
+	@DAYBOOK_REQUIRE_ENGINE=1 $(GO) test ./cmd/daybook/e2e -run '^$$' -bench '^BenchmarkFreshness$$' -benchtime 1x -timeout 3h $(BENCHFLAGS)
+
+.PHONY: sizing
+sizing: need-go engine ## derive partitions, workers, cores and disk for 10 k, 100 k and 1 M events/s from what is measured here
+	@DAYBOOK_REQUIRE_ENGINE=1 $(GO) test ./cmd/daybook/e2e -run '^$$' -bench '^BenchmarkSizing$$' -benchtime 1x -timeout 30m $(BENCHFLAGS)
+
+# Two binaries in turn, so that what else the machine does hits both.
+.PHONY: bench-guard
+bench-guard: need-go $(STAT) ## compare the hot path with the parent commit, fail on a regression; ROUNDS=10 EACH=0.5s MARGIN=10
+	@.ci/bench-proof $(STAT)
+	@.ci/bench-guard $(STAT) $(ROUNDS) $(EACH) $(MARGIN)
+
 .PHONY: golden
 golden: need-go engine npm-tests ## rewrite the golden files; review them by reading
 	@$(GO) test $$(grep -rlE 'flag\.Bool\("update"' --include='*_test.go' cmd pipeline clickhouse schemas | xargs -rn1 dirname | sort -u | sed 's|^|./|') -update
@@ -246,6 +267,12 @@ $(LINT): | need-go
 	@echo "installing golangci-lint $(LINT_VERSION)"
 	@GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 	@mv $(TOOLS)/golangci-lint $@
+
+$(STAT): | need-go
+	@mkdir -p $(TOOLS)
+	@echo "installing benchstat $(STAT_VERSION)"
+	@GOBIN=$(TOOLS) $(GO) install golang.org/x/perf/cmd/benchstat@$(STAT_VERSION)
+	@mv $(TOOLS)/benchstat $@
 
 .PHONY: need-go
 need-go:
