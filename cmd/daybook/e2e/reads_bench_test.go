@@ -5,12 +5,16 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -59,6 +63,8 @@ func BenchmarkReads(b *testing.B) {
 type reads struct {
 	*instance
 
+	api      *exec.Cmd
+	refused  atomic.Int64
 	networks int
 	rng      *rand.Rand
 }
@@ -89,7 +95,48 @@ func openReads(b *testing.B) *reads {
 			b.Fatal(err)
 		}
 	}
+	s.serve()
 	return s
+}
+
+// serve starts the read API as a process of its own, so that its CPU and memory
+// are told from those of broker and worker.
+func (s *reads) serve() {
+	s.t.Helper()
+	const key = "bench-reads-admin-key-of-one-run-0123456789"
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	addr := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	dsn, err := url.Parse(s.ClickHouse)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	dsn.User, dsn.Path = url.UserPassword(s.User, s.Password), "/daybook"
+	path, _ := binary() // built by startDev
+	s.api = exec.Command(path, "serve", "--data", s.t.TempDir(), "--api", addr)
+	s.api.Env = environment("DAYBOOK_CLICKHOUSE_DSN="+dsn.String(), "DAYBOOK_ADMIN_KEY="+key)
+	if err := s.api.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = s.api.Process.Kill(); _ = s.api.Wait() })
+	s.API, s.AdminKey = "http://"+addr, key
+	s.await("the API", func() bool {
+		resp, err := http.Get(s.API + "/openapi.json")
+		if err != nil {
+			return false
+		}
+		return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
+	})
+}
+
+// cpu gives the CPU time that API and engine have used.
+func (s *reads) cpu() (api, engine time.Duration) {
+	return processCPU(s.t, s.api.Process.Pid), processCPU(s.t, descendants(s.cmd.Process.Pid)[0])
 }
 
 // fill lets the generator's load go the way of every event, then waits for the
@@ -192,7 +239,7 @@ func (s *reads) cases() {
 		rows = append(rows, s.openLoop(q, *readsRate, s.span()).row(q.name, fmt.Sprintf("%d/s, ingest %d/s", *readsRate, *readsIngest)))
 	}
 	stop()
-	printTable([]string{"question", "load", "requests", "per second", "p50 ms", "p99 ms", "max ms", "cpu ms api", "cpu ms engine"}, rows)
+	printTable([]string{"question", "load", "requests", "refused", "per second", "p50 ms", "p99 ms", "max ms", "cpu ms api", "cpu ms engine"}, rows)
 }
 
 func (s *reads) span() time.Duration { return time.Duration(*readsSeconds) * time.Second }

@@ -22,6 +22,7 @@ import (
 // load is what requests took.
 type load struct {
 	took        []time.Duration // from the instant at which each was due
+	refused     int64           // of these: another answer than 200, such as 503 after the API's limit of time
 	wall        time.Duration
 	api, engine time.Duration // CPU
 }
@@ -31,7 +32,7 @@ func (l load) row(question, how string) []string {
 	n := len(l.took)
 	ms := func(d time.Duration) string { return fmt.Sprintf("%.1f", float64(d.Microseconds())/1000) }
 	return []string{
-		question, how, strconv.Itoa(n), fmt.Sprintf("%.1f", float64(n)/l.wall.Seconds()), ms(l.took[n/2]), ms(l.took[n*99/100]), ms(l.took[n-1]),
+		question, how, strconv.Itoa(n), strconv.FormatInt(l.refused, 10), fmt.Sprintf("%.1f", float64(n)/l.wall.Seconds()), ms(l.took[n/2]), ms(l.took[n*99/100]), ms(l.took[n-1]),
 		ms(l.api / time.Duration(n)), ms(l.engine / time.Duration(n)),
 	}
 }
@@ -39,8 +40,10 @@ func (l load) row(question, how string) []string {
 // measured runs ask and adds what it cost.
 func (s *reads) measured(ask func() []time.Duration) load {
 	api, engine := s.cpu()
+	refused := s.refused.Load()
 	begin := time.Now()
 	l := load{took: ask()}
+	l.refused = s.refused.Load() - refused
 	l.wall = time.Since(begin)
 	after, engineAfter := s.cpu()
 	l.api, l.engine = after-api, engineAfter-engine
@@ -164,8 +167,11 @@ func (s *reads) fetch(client *http.Client, path string) int64 {
 	}
 	defer resp.Body.Close()
 	n, err := io.Copy(io.Discard, resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
+	if err != nil || resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusServiceUnavailable {
 		s.t.Errorf("GET %s: %d, %v", path, resp.StatusCode, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		s.refused.Add(1)
 	}
 	return n
 }
@@ -207,8 +213,7 @@ func (s *reads) exports() {
 // watchMemory samples the resident memory of the API's process and the
 // engine's until the function that it gives is called: before, and peak, MB.
 func (s *reads) watchMemory() (done func() (before, peak [2]int64)) {
-	api := s.cmd.Process.Pid
-	engine := descendants(api)[0]
+	api, engine := s.api.Process.Pid, descendants(s.cmd.Process.Pid)[0]
 	now := func() [2]int64 { return [2]int64{residentMB(s.t, api), residentMB(s.t, engine)} }
 	before := now()
 	peak := before
