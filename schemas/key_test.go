@@ -123,6 +123,22 @@ func TestIdentities_PartsDoNotRunTogether(t *testing.T) {
 	}
 }
 
+// Short identities are put together in another way than long ones.
+func TestEventIdentity_IsThatOfItsParts(t *testing.T) {
+	text := bytes.Repeat([]byte("abcdefghi"), 40)
+	for network := range 20 {
+		for user := 0; user < 130; user += 7 {
+			for source := range 9 {
+				id := (network*31 + user*7 + source) % 257
+				ev := Event{Network: text[:network], User: text[1 : 1+user], Source: text[2 : 2+source], ID: text[3 : 3+id]}
+				if EventIdentity(&ev) != IdentityOf(ev.Network, ev.User, ev.Source, ev.ID) {
+					t.Fatalf("lengths %d, %d, %d, %d", network, user, source, id)
+				}
+			}
+		}
+	}
+}
+
 const (
 	stableSession = "3d6f839514d3af804a854c1e3aebc530"
 	stableContent = 0x49b5a30ad6067722
