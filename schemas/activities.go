@@ -33,10 +33,16 @@ type activity struct {
 // cell is a template: its parts in order; none for a cell that stays absent.
 type cell []part
 
-// part is a constant text or alternative fields; a property is without props.
+// part is a constant text or alternative fields.
 type part struct {
 	text   []byte
-	fields []string
+	fields []reference
+}
+
+// reference names a field: a text of the event, or a member of props.
+type reference struct {
+	text     func(*Event) []byte // nil: property
+	property string              // without props.
 }
 
 // parseActivities reads the registry.
@@ -87,17 +93,25 @@ func parseCell(text string) (cell, error) {
 		if !closed {
 			return nil, fmt.Errorf("cell %q: bracket is not closed", text)
 		}
-		p := part{fields: strings.Split(names, "|")}
-		for i, f := range p.fields {
+		var p part
+		for f := range strings.SplitSeq(names, "|") {
+			var r reference
 			switch f {
-			case "content.id", "content.name", "content.slug", "context.url":
-				continue
+			case "content.id":
+				r.text = func(ev *Event) []byte { return ev.ContentID }
+			case "content.name":
+				r.text = func(ev *Event) []byte { return ev.ContentName }
+			case "content.slug":
+				r.text = func(ev *Event) []byte { return ev.ContentSlug }
+			case "context.url":
+				r.text = func(ev *Event) []byte { return ev.URL }
+			default:
+				var ok bool
+				if r.property, ok = strings.CutPrefix(f, "props."); !ok || r.property == "" || strings.HasPrefix(r.property, "content.") || strings.HasPrefix(r.property, "context.") {
+					return nil, fmt.Errorf("cell %q: unknown field %q", text, f)
+				}
 			}
-			name, ok := strings.CutPrefix(f, "props.")
-			if !ok || name == "" || strings.HasPrefix(name, "content.") || strings.HasPrefix(name, "context.") {
-				return nil, fmt.Errorf("cell %q: unknown field %q", text, f)
-			}
-			p.fields[i] = name
+			p.fields = append(p.fields, r)
 		}
 		c = append(c, p)
 		text = after

@@ -98,19 +98,12 @@ func (p *part) value(ev *Event) []byte {
 	if p.text != nil {
 		return p.text
 	}
-	for _, f := range p.fields {
+	for i := range p.fields {
 		var value []byte
-		switch f {
-		case "content.id":
-			value = ev.ContentID
-		case "content.name":
-			value = ev.ContentName
-		case "content.slug":
-			value = ev.ContentSlug
-		case "context.url":
-			value = ev.URL
-		default:
-			value = property(ev.Props, f)
+		if f := &p.fields[i]; f.text != nil {
+			value = f.text(ev)
+		} else {
+			value = property(ev.Props, f.property)
 		}
 		if value != nil {
 			return value

@@ -129,10 +129,14 @@ func (d *Decoder) byShape(raw []byte, ev *Event) bool {
 			}
 			i += 8
 		}
-		if i < len(raw) && raw[i] == '"' && n.field > fieldSpecial {
-			v[n.field%fields] = raw[from:i:i]
-			i++
-		} else if i = d.text(n, from, &v); i < 0 {
+		if i >= len(raw) || raw[i] != '"' {
+			if i = d.text(n, from, &v); i < 0 {
+				return false
+			}
+			continue
+		}
+		v[n.field%fields] = raw[from:i:i]
+		if i++; n.field <= fieldSpecial && !d.special(n, from, i, &v) {
 			return false
 		}
 	}
@@ -166,23 +170,34 @@ func (d *Decoder) other(n *node, i int) (*node, int) {
 	return n, i
 }
 
-// text reads the string whose first byte is at i into v and gives its end, or -1. It may hold
-// escapes, or be of a field that is special.
+// text reads the string whose first byte is at i into v and gives its end, or -1.
+// It may hold escapes and more than ASCII.
 func (d *Decoder) text(n *node, i int, v *values) int {
 	end, escaped := d.scan.str(i)
-	if end < 0 || n.field == fieldProps {
-		return -1
+	if end < 0 {
+		return end
 	}
 	text := d.scan.raw[i : end-1 : end-1]
 	if escaped && n.field.isText() {
 		text = d.scan.unescape(text)
 	}
 	v[n.field%fields] = text
-	isClass := n.field == fieldClass || n.field == fieldExtensionClass
-	if n.field == fieldUnknown || isClass && len(text) > 0 && classOf(text) == ClassUnknown {
-		d.note(n, i-1, end)
+	if n.field <= fieldSpecial && !d.special(n, i, end, v) {
+		return -1
 	}
 	return end
+}
+
+// special sees to a string that is more than a text, or may be: raw[from:end] with
+// its last quote.
+func (d *Decoder) special(n *node, from, end int, v *values) bool {
+	switch text := v[n.field%fields]; {
+	case n.field == fieldProps:
+		return false
+	case n.field == fieldUnknown || len(text) > 0 && classOf(text) == ClassUnknown:
+		d.note(n, from-1, end)
+	}
+	return true
 }
 
 // noText reads the value at i, which is no string, and gives its end, or -1.
