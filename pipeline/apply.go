@@ -12,39 +12,51 @@ import (
 // it for late events and where a summary cannot decide.
 type readBack func(windows []schemas.EventsWindow, yield func(*schemas.StoredEvent) error) error
 
-// apply advances the state over a batch: first the stored events that its late
-// records need re-enter, then every record, late or not, is applied strictly
-// in the order of offsets (ARCHITECTURE.md section 4.5). The horizon does not
-// move meanwhile. An error leaves a state that must be dropped.
-func (s *state) apply(b *batch, read readBack) error {
-	if b.from != s.pos {
-		panic("invariant I3: a batch must start where the state ends")
+// advance applies records of a slab from its mark on, at most most of them,
+// strictly in the order of offsets (ARCHITECTURE.md section 4.5). The horizon does
+// not move meanwhile. It stops before a record that cannot be decided from memory:
+// the batch ends there, so that all that lies before becomes durable, and the next
+// one reads back first. An error leaves a state that must be dropped.
+func (s *state) advance(sl *slab, most int) (stopped bool, err error) {
+	if sl.pos != s.pos {
+		panic("invariant I3: records must follow on the state's position")
 	}
-	s.poison.batch(b)
-	if err := s.reenterLate(b, read); err != nil {
-		return err
-	}
-	skips := b.skips
-	for i := range b.records {
-		r := &b.records[i]
-		for len(skips) > 0 && skips[0].From < r.offset {
-			s.skip(skips[0].From, skips[0].To, skips[0].Why)
-			skips = skips[1:]
-		}
+	for i := 0; !sl.done() && i < most; i++ {
 		if i%prefetchRun == 0 {
-			s.prefetch(b.records[i:min(i+prefetchRun, len(b.records))])
+			s.prefetch(sl.records[sl.at:][:min(prefetchRun, most-i, sl.left())])
 		}
-		s.poison.at(ProbeApply, r.offset, r.value)
-		if err := s.record(r, read); err != nil {
-			return err
+		r := &sl.records[sl.at]
+		s.skips(sl, r.offset)
+		s.hand.at(ProbeApply, r.offset, r.value)
+		decided, err := s.record(r)
+		if err != nil {
+			return false, err
 		}
+		if !decided {
+			if r.offset < s.examined && r.offset == s.stopped {
+				panic("invariant: an event is undecided although its surroundings have re-entered")
+			}
+			s.stopped, stopped = r.offset, true
+			break
+		}
+		sl.at++
 	}
-	s.poison.done()
-	for _, k := range skips {
+	s.hand.done()
+	s.pos = sl.next
+	if !sl.done() {
+		s.pos = sl.records[sl.at].offset
+	}
+	s.skips(sl, s.pos)
+	sl.pos = s.pos
+	return stopped, nil
+}
+
+// skips accounts for the offsets of a slab below one that hold no event.
+func (s *state) skips(sl *slab, below int64) {
+	for ; sl.skipped < len(sl.skips) && sl.skips[sl.skipped].From < below; sl.skipped++ {
+		k := &sl.skips[sl.skipped]
 		s.skip(k.From, k.To, k.Why)
 	}
-	s.pos = b.next
-	return nil
 }
 
 // skip accounts for offsets that hold no event.
@@ -58,22 +70,23 @@ func (s *state) skip(from, to int64, why string) {
 	}
 }
 
-// record applies one record: exactly one class of the ledger takes it (I7).
-func (s *state) record(r *record, read readBack) error {
-	l := s.block(r.offset)
-	l.Next = r.offset + 1
-	if r.repair != nil {
-		l.Skipped[source.SkipControl]++
-		s.counts.skipped[source.SkipControl]++
-		return s.repair(r.repair, r.offset)
-	}
-	if r.control != nil || r.aside != nil {
-		l.Skipped[source.SkipControl]++
-		s.counts.skipped[source.SkipControl]++
-		if r.control != nil {
-			s.control(r)
+// record applies one record: exactly one class of the ledger takes it (I7). It
+// reports false, and has changed nothing, if memory cannot decide it.
+func (s *state) record(r *record) (decided bool, err error) {
+	switch {
+	case r.repair != nil:
+		if r.offset >= s.examined {
+			return false, nil
 		}
-		return nil
+		s.pass(r)
+		return true, s.repair(r.repair, r.offset)
+	case r.control != nil:
+		s.pass(r)
+		s.control(r)
+		return true, nil
+	case r.aside != nil:
+		s.pass(r)
+		return true, nil
 	}
 	n := s.find(r.event.Network)
 	switch {
@@ -86,11 +99,24 @@ func (s *state) record(r *record, read readBack) error {
 				"raise the retention first (daybook network set %s --retention-days N, 0: for ever), then send it again",
 			n.control.RetentionDays, n.control.RetentionDays-schemas.RetentionMarginDays, n.id)}
 	default:
-		return s.event(n, r, l, read)
+		return s.event(n, r), nil
 	}
-	l.Rejected[r.reject.Reason.String()]++
+	s.counted(r.offset).Rejected[r.reject.Reason.String()]++
 	s.rejects = append(s.rejects, r.rejectRow())
-	return nil
+	return true, nil
+}
+
+// counted gives the ledger row that takes a record.
+func (s *state) counted(offset int64) *schemas.LedgerRow {
+	l := s.block(offset)
+	l.Next = offset + 1
+	return l
+}
+
+// pass accounts for a record that is no event.
+func (s *state) pass(r *record) {
+	s.counted(r.offset).Skipped[source.SkipControl]++
+	s.counts.skipped[source.SkipControl]++
 }
 
 // control puts a setting in force. A greater gap moves the horizon up by the
@@ -109,55 +135,66 @@ func (s *state) control(r *record) {
 }
 
 // event takes a valid event of a known network: recorded at all, a repeat, or
-// accepted.
-func (s *state) event(n *network, r *record, l *schemas.LedgerRow, read readBack) error {
+// accepted. It reports false, and has changed nothing, if that cannot be told
+// without stored events: it is late and they are not remembered, or the summary of
+// its key cannot decide.
+func (s *state) event(n *network, r *record) (decided bool) {
 	if n.dark(r.timeMs) || n.dark(r.receivedMs) {
-		l.NotRecorded[NotRecordedDisabled]++
+		s.counted(r.offset).NotRecorded[NotRecordedDisabled]++
 		s.counts.notRecorded[NotRecordedDisabled]++
-		return nil
+		return true
+	}
+	late := r.timeMs < n.horizon
+	if late && r.offset >= s.examined && !s.remembers(s.user(n, r.event.User), r.timeMs) {
+		return false
 	}
 	if r.lookup.net != n {
 		s.look(n, r)
 	}
 	id := r.lookup.id
-	late := r.timeMs < n.horizon
 	verdict := n.ids.Find(&id)
 	if late {
 		verdict = s.past.find(n, &id)
 	}
-	switch verdict {
-	case dedupe.Conflict:
-		l.Conflicts++
-		l.Duplicate++
-		s.counts.conflicts++
-		s.counts.duplicates++
-		return nil
-	case dedupe.Repeat:
-		l.Duplicate++
-		s.counts.duplicates++
-		return nil
-	case dedupe.New:
+	if verdict != dedupe.New {
+		s.repeat(r.offset, verdict)
+		return true
 	}
-	l.Accepted++
+	flags := r.flags
+	if late {
+		flags |= schemas.FlagLate
+	}
+	row := schemas.EventRow{
+		Event: &r.event, Offset: r.offset, TimeMs: r.timeMs, ReceivedMs: r.receivedMs, DeviceID: r.device,
+		Class: r.class, Flags: flags, GapMs: n.control.GapMs, Period: n.period(r.timeMs), Zone: n.zoneOf(r.event.User), Content: id.Content,
+	}
+	if !s.presence(n, r.lookup.user, &row) {
+		return false
+	}
+	s.counted(r.offset).Accepted++
 	s.keepID(n, id)
 	if late {
 		s.counts.late++
 		n.history.late++
 		n.history.last = r.timeMs
-		r.flags |= schemas.FlagLate
 	}
 	n.greatest = max(n.greatest, r.timeMs)
-	zone := n.zoneOf(r.event.User)
-	row := schemas.EventRow{
-		Event: &r.event, Offset: r.offset, TimeMs: r.timeMs, ReceivedMs: r.receivedMs, DeviceID: r.device,
-		Class: r.class, Flags: r.flags, GapMs: n.control.GapMs, Period: n.period(r.timeMs), Zone: zone, Content: id.Content,
-	}
-	err := s.presence(n, r.lookup.user, &row, read)
 	s.rows = append(s.rows, row)
 	if r.event.Kind == schemas.KindUserFact {
 		s.fact(n, r)
 	}
-	return err
+	return true
+}
+
+// repeat accounts for a record that is one.
+func (s *state) repeat(offset int64, verdict dedupe.Verdict) {
+	l := s.counted(offset)
+	l.Duplicate++
+	s.counts.duplicates++
+	if verdict == dedupe.Conflict {
+		l.Conflicts++
+		s.counts.conflicts++
+	}
 }
 
 // keepID notes an accepted event for the recognition of repeats.

@@ -1,276 +1,261 @@
 package pipeline
 
 import (
-	"slices"
-	"strconv"
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"time"
 
-	"daybook/pipeline/enrich"
 	"daybook/pipeline/source"
 	"daybook/schemas"
 )
 
-// NotRecordedDisabled is the reason of the ledger's class "not recorded" for
-// events that fall into a time in which their network is not recorded.
-const NotRecordedDisabled = "recording_disabled"
-
-// batch is a run of records that is applied and flushed at once. Its events
-// alias the chunks that it holds and the decoder's arena: it is reset after
-// the flush that it led to.
+// batch is what one flush will make durable: records that are applied already,
+// and whose rows are in the form that storage takes. Or, where some of its
+// records need stored events, records that wait in the partition's queue until
+// all of them can be read back for at once.
 type batch struct {
-	from    int64 // first offset, inclusive
-	next    int64 // last offset, exclusive
-	records []record
-	skips   []source.Skip
-	bytes   int                // of the records: keys, values and headers
-	full    bool               // ends here: a control record changes what the following records mean, or a suspect is to be alone
-	asides  []schemas.SetAside // of its control records
-	chunks  []*source.Chunk
+	from     int64 // first offset
+	records  int   // applied
+	bytes    int   // of their keys, values and headers
+	gathers  bool  // records wait in the queue
+	full     bool  // nothing may be added
+	overdue  bool  // it has waited for long enough
+	readBack bool  // stored events were read for it
+	begun    time.Time
+	asides   []schemas.SetAside // of its control records
+
+	rows     schemas.Rows // nil if none
+	accepted int
+	rejected []schemas.Reason
 }
 
-// record is one decoded record with all that can be said of it without state.
-type record struct {
-	offset     int64
-	recordMs   int64 // the record's timestamp
-	key, value []byte
-	headers    []source.Header
-
-	event      schemas.Event
-	reject     schemas.Reject    // Reason is Accepted if nothing is wrong so far
-	control    *schemas.Control  // of a control record
-	aside      *schemas.SetAside // of a control record that sets another record aside
-	repair     *schemas.Repair   // of a control record that has true rows written again
-	timeMs     int64             // event time, clamped
-	receivedMs int64             // received time
-	device     []byte            // of the session key
-	class      schemas.DeviceClass
-	flags      schemas.EventFlags
-	lookup     lookup // in the state
-}
-
-// decoder turns records into what apply needs. It belongs to one partition.
-type decoder struct {
-	rules      *Rules
-	controlKey []byte
-	partition  int32
-	partitions int32
-	epoch      uint16
-	poison     *poison // what is known of records that panicked
-	json       schemas.Decoder
-	classes    *enrich.Classifier
-	scratch    []byte
-}
-
-// How much of a rejected record is kept (TRUST.md section 2): of its value and
-// key, and of what a header says of it.
+// What waits to be read back for is bounded: it is held as decoded records, half
+// a kilobyte each.
 const (
-	maxRaw    = 64 << 10
-	maxHeader = 4 << 10
+	gatherRecords = 50_000
+	gatherBytes   = 32 << 20
 )
 
-// reset empties a batch; the next one starts at an offset.
-func (b *batch) reset(from int64) {
-	for _, c := range b.chunks {
-		c.Release()
-	}
-	clear(b.records) // drop the references into the chunks
-	*b = batch{from: from, next: from, records: b.records[:0], skips: b.skips[:0], asides: b.asides[:0], chunks: b.chunks[:0]}
+// newBatch begins the next batch where the state ends. What follows on late
+// records is likely to be late, too: it gathers at once.
+func (p *partition) newBatch() {
+	p.batch = batch{from: p.state.pos, gathers: p.batch.readBack, rejected: p.batch.rejected[:0]}
 }
 
-// extend gives the next record, empty: a record is half a kilobyte, so what
-// reset has cleared is not cleared again.
-func (b *batch) extend() *record {
-	n := len(b.records)
-	if n == cap(b.records) {
-		b.records = slices.Grow(b.records, 1)
+// received notes what a slab says about the log and queues it.
+func (p *partition) received(s *slab) error {
+	if s.from != p.taken {
+		panic("invariant I7: the log was read with a hole")
 	}
-	b.records = b.records[:n+1]
-	return &b.records[n]
+	p.taken = s.next
+	if errors.Is(s.err, source.ErrTransient) {
+		p.caughtUp = time.Time{}
+		p.logger.Warn("fetch failed, trying again", slog.String("error", s.err.Error()))
+		p.reader.release(s)
+		return nil
+	}
+	p.queue = append(p.queue, s)
+	if !s.first {
+		return nil
+	}
+	return p.cfg.Failpoint(PointFetched)
 }
 
-// add decodes the records of a chunk, from the batch's end on, into the batch.
-// It stops after a control record or when the batch holds limit records, and
-// reports whether the whole chunk is in.
-func (d *decoder) add(b *batch, c *source.Chunk, limit int) bool {
-	end := c.Next
-	for i := range c.Records {
-		r := &c.Records[i]
-		if r.Offset < b.next {
-			continue
+// advance applies what is queued as far as the batch in hand may go.
+func (p *partition) advance() error {
+	for !p.batch.gathers && !p.batch.full && len(p.queue) > 0 {
+		stopped, err := p.take(math.MaxInt64)
+		if err != nil {
+			return err
 		}
-		if len(b.records) >= limit || b.full || d.poison.cuts(b, r.Offset) {
-			end = r.Offset
+		if stopped { // what lies before it must be durable before stored events are read for it
+			p.batch.gathers, p.batch.full = p.batch.records == 0, p.batch.records > 0
+			p.batch.readBack = true
+		}
+	}
+	if p.batch.gathers {
+		_, p.batch.full = p.gathered()
+	}
+	return nil
+}
+
+// take applies records of the slab at the head of the queue, those below an offset,
+// as many as the batch may take, and encodes the rows of what they decided at
+// once, while they are in the cache. It lets the slab go when it is done.
+func (p *partition) take(until int64) (stopped bool, err error) {
+	s, b := p.queue[0], &p.batch
+	if b.records == 0 && !b.gathers {
+		b.begun = p.cfg.Now()
+	}
+	for more := true; more; more = !s.done() && !b.full && !stopped && s.records[s.at].offset < until {
+		most := min(p.pace.limit-b.records, s.below(until))
+		if p.poison.watches() && !s.done() {
+			if b.full = p.poison.cuts(b.from, b.records, s.records[s.at].offset); b.full {
+				break
+			}
+			most = min(most, 1)
+		}
+		at := s.at
+		if stopped, err = p.state.advance(s, most); err != nil {
+			p.broken = true // applied in part
+			return false, err
+		}
+		b.count(s, at)
+		b.full = b.records >= p.pace.limit || b.bytes >= p.cfg.BatchBytes || s.ends && s.done()
+	}
+	p.encode()
+	if s.done() && !stopped {
+		return false, p.finish(s)
+	}
+	return stopped, nil
+}
+
+// count takes note of the records of a slab that were applied from a mark on.
+func (b *batch) count(s *slab, from int) {
+	for i := from; i < s.at; i++ {
+		if a := s.records[i].aside; a != nil {
+			b.asides = append(b.asides, *a)
+		}
+	}
+	b.records += s.at - from
+	if n := len(s.records); n > 0 {
+		b.bytes += s.bytes * (s.at - from) / n
+	}
+}
+
+// encode adds the rows of the records that were applied last.
+func (p *partition) encode() {
+	f, b := p.state.takeRows(p.cfg.Topic), &p.batch
+	if len(f.Events)+len(f.Rejects)+len(f.Settings)+len(f.UserFacts) == 0 {
+		return
+	}
+	if b.rows == nil {
+		b.rows = p.store.NewRows()
+	}
+	b.rows.Add(f)
+	b.accepted += len(f.Events)
+	for i := range f.Rejects {
+		b.rejected = append(b.rejected, f.Rejects[i].Reason)
+	}
+}
+
+// finish lets go of the slab at the head of the queue, all of which is applied.
+func (p *partition) finish(s *slab) error {
+	if s.err != nil {
+		if p.batch.full = p.batch.records > 0; p.batch.full {
+			return nil // what lies before it is made durable first
+		}
+		return p.failed(s.err)
+	}
+	if n := len(s.records); n > 0 {
+		p.lastRead = s.records[n-1].recordMs
+	}
+	p.logEnd, p.caughtUp = s.logEnd, s.caughtUp
+	p.reader.release(s)
+	n := copy(p.queue, p.queue[1:])
+	p.queue[n] = nil
+	p.queue = p.queue[:n]
+	return nil
+}
+
+// failed judges what ended the reading.
+func (p *partition) failed(err error) error {
+	var gone *source.OffsetOutOfRangeError
+	var damaged *source.BatchError
+	switch {
+	case errors.As(err, &gone):
+		return &HaltError{p.id, err.Error(), "retention took unread records, or the topic is another one: raise its retention, or start a new epoch with daybook migrate --new-epoch"}
+	case errors.As(err, &damaged):
+		return &HaltError{p.id, err.Error(), "restore the broker's log"}
+	}
+	p.broken = p.broken || isPanic(err)
+	return err
+}
+
+// gathered gives the offset up to which what waits in the queue makes one batch,
+// and whether nothing more may be added to it.
+func (p *partition) gathered() (until int64, full bool) {
+	until = p.state.pos
+	records, bytes, limit := 0, 0, min(p.pace.limit, gatherRecords)
+	for _, s := range p.queue {
+		if p.poison.watches() {
+			for i := s.at; i < len(s.records); i++ {
+				if offset := s.records[i].offset; p.poison.cuts(p.batch.from, records+i-s.at, offset) {
+					return offset, true
+				}
+			}
+		}
+		if left := limit - records; s.left() > left {
+			return s.records[s.at+left].offset, true
+		}
+		until, records, bytes = s.next, records+s.left(), bytes+s.bytes
+		if s.ends || s.err != nil || records == limit || bytes >= min(p.cfg.BatchBytes, gatherBytes) {
+			return until, true
+		}
+	}
+	return until, false
+}
+
+// reenter reads back, at once, for all records that wait, and applies them. Every
+// earlier flush is durable.
+func (p *partition) reenter(ctx context.Context) error {
+	p.batch.begun = p.cfg.Now()
+	p.state.storedRows = func(q schemas.RowsQuery, yield func(*schemas.StoredRow) error) error {
+		return p.retry(ctx, "read stored rows", func() error { return p.store.StoredRows(ctx, q, yield) }, p.waits)
+	}
+	below := p.state.pos
+	until, _ := p.gathered()
+	err := p.state.reenterLate(p.queue, until, func(ws []schemas.EventsWindow, yield func(*schemas.StoredEvent) error) error {
+		return p.retry(ctx, "read stored events", func() error {
+			return p.store.StoredEvents(ctx, schemas.EventsQuery{Epoch: p.cfg.Epoch, Partition: p.id, BelowOffset: below, Windows: ws}, yield)
+		}, p.waits)
+	})
+	if err != nil {
+		p.broken = true
+		return err
+	}
+	p.batch.readBack, p.batch.full = len(p.state.reentered) > 0, false
+	for len(p.queue) > 0 && !p.batch.full && (p.state.pos < until || p.queue[0].next <= until) {
+		stopped, err := p.take(until)
+		if err != nil {
+			return err
+		}
+		if stopped {
+			p.batch.readBack = true
 			break
 		}
-		out := b.extend()
-		d.poison.at(ProbeDecode, r.Offset, r.Value)
-		d.decode(r, out)
-		d.poison.done()
-		b.bytes += size(r)
-		b.full = out.control != nil || out.repair != nil || d.poison.suspects(r.Offset)
-		if out.aside != nil {
-			b.asides = append(b.asides, *out.aside)
+	}
+	return nil
+}
+
+// turn ends the batch in hand: it is handed to the writer, and a checkpoint begins
+// if one is due. The order is the delivery guarantee (I2): rows, snapshot, commit.
+func (p *partition) turn(ctx context.Context) error {
+	if p.batch.gathers {
+		if err := p.reenter(ctx); err != nil {
+			return err
 		}
 	}
-	for _, k := range c.Skips {
-		if k.To > b.next && k.From < end {
-			b.skips = append(b.skips, source.Skip{From: max(k.From, b.next), To: min(k.To, end), Why: k.Why})
+	if p.state.pos > p.state.from {
+		p.boundMemory()
+		if err := p.learnAsides(ctx); err != nil {
+			p.broken = true
+			return err
+		}
+		if err := p.cfg.Failpoint(PointApplied); err != nil {
+			p.broken = true
+			return err
 		}
 	}
-	b.next = end
-	if end < c.Next {
-		return false // the batch after this one goes on with the chunk, and releases it
+	check := p.checkpointDue()
+	if err := p.handOver(ctx, check); err != nil {
+		return err
 	}
-	b.chunks = append(b.chunks, c)
-	return true
-}
-
-// size counts what a record holds in memory. All of it counts: a producer may
-// put a megabyte into a key or a header.
-func size(r *source.Record) int {
-	n := len(r.Key) + len(r.Value)
-	for i := range r.Headers {
-		n += len(r.Headers[i].Key) + len(r.Headers[i].Value)
+	if check {
+		p.beginCheckpoint(ctx)
 	}
-	return n
-}
-
-// decode examines one record without any state; out is empty.
-func (d *decoder) decode(r *source.Record, out *record) {
-	out.offset, out.recordMs, out.key, out.value, out.headers = r.Offset, r.TimestampMs, r.Key, r.Value, r.Headers
-	if why, ok := d.poison.setAside(r.Offset); ok {
-		out.reject = schemas.Reject{Reason: schemas.HandlerPanic, Remedy: why}
-		return
-	}
-	if len(r.Headers) > 0 && d.special(r, out) {
-		return
-	}
-	e := &out.event
-	if out.reject = d.json.Decode(r.Value, e); out.reject.Reason != schemas.Accepted {
-		return
-	}
-	if !schemas.KeyIs(r.Key, e.Network, e.User) || schemas.Partition(r.Key, int(d.partitions)) != d.partition {
-		out.reject = schemas.Reject{Reason: schemas.WrongPartition, Field: "key", Remedy: "produce it with the key network/user and the murmur2 partitioner"}
-		return
-	}
-	d.time(out)
-	d.json.FillLabels(e)
-	out.class, out.flags = d.classes.Classify(e.DeviceClass, e.UserAgent)
-	if out.event.TimeMs != out.timeMs {
-		out.flags |= schemas.FlagTimeClamped
-	}
-	out.device = e.DeviceID
-	if len(out.device) == 0 {
-		out.device = classDevice(out.class)
-	}
-}
-
-// classDevice names the device of an event that brings no device id: its class.
-func classDevice(c schemas.DeviceClass) []byte {
-	if c == schemas.ClassMobile {
-		return mobileDevice
-	}
-	return webDevice
-}
-
-// The devices of events without a device id; read only.
-var (
-	mobileDevice = []byte("mobile") //nolint:gochecknoglobals // a constant, but Go has none of this type
-	webDevice    = []byte("web")    //nolint:gochecknoglobals // likewise
-)
-
-// special takes the records that are no events of a producer: control records
-// and lines that replay could not map.
-func (d *decoder) special(r *source.Record, out *record) bool {
-	for i := range r.Headers {
-		switch string(r.Headers[i].Key) {
-		case schemas.HeaderControl:
-			if !schemas.VerifyControl(d.controlKey, r.Value, r.Headers[i].Value) || !d.control(r, out) {
-				out.reject = schemas.Reject{Reason: schemas.BadControl, Field: schemas.HeaderControl, Remedy: "settings are changed with daybook network set or the API"}
-			}
-			return true
-		case schemas.HeaderError:
-			out.reject = schemas.Reject{Reason: schemas.Unmappable, Remedy: "mend the line or the mapping and replay the file again"}
-			return true
-		}
-	}
-	return false
-}
-
-// control reads a control record, whose signature is right; it reports whether
-// it is one of this place in the log.
-func (d *decoder) control(r *source.Record, out *record) bool {
-	if schemas.IsSetAside(r.Value) {
-		a, err := schemas.DecodeSetAside(r.Value)
-		if err != nil || a.Epoch != d.epoch || a.Partition != d.partition || a.Offset >= r.Offset {
-			return false
-		}
-		out.aside = &a
-		return true
-	}
-	if schemas.IsRepair(r.Value) {
-		x, err := schemas.DecodeRepair(r.Value)
-		if err != nil || !d.owns(&x) {
-			return false
-		}
-		out.repair = &x
-		return true
-	}
-	c, err := schemas.DecodeControl(r.Value)
-	if err != nil {
-		return false
-	}
-	out.control = &c
-	return true
-}
-
-// owns says whether the events of all users of a repair belong on this partition.
-func (d *decoder) owns(r *schemas.Repair) bool {
-	for _, u := range r.Users {
-		d.scratch = schemas.AppendKey(d.scratch[:0], []byte(r.Network), []byte(u))
-		if schemas.Partition(d.scratch, int(d.partitions)) != d.partition {
-			return false
-		}
-	}
-	return true
-}
-
-// time settles received time and event time (SEMANTICS.md section 9).
-func (d *decoder) time(out *record) {
-	e := &out.event
-	out.receivedMs = out.recordMs
-	if e.ReceivedMs != 0 && e.ReceivedMs < out.recordMs {
-		out.receivedMs = e.ReceivedMs
-	}
-	out.timeMs = e.TimeMs
-	switch {
-	case e.TimeMs < d.rules.Earliest || e.TimeMs > d.rules.Latest || e.TimeMs > out.receivedMs+d.rules.FutureReject || out.receivedMs < d.rules.Earliest:
-		out.reject = schemas.Reject{Reason: schemas.TimeOutOfRange, Field: "time", Remedy: "send an instant between 1990 and a year after it is received"}
-	case e.TimeMs > out.receivedMs+d.rules.FutureClamp:
-		out.timeMs = out.receivedMs
-	}
-}
-
-// rejectRow gives the row that keeps a rejected record.
-func (r *record) rejectRow() schemas.RejectRow {
-	row := schemas.RejectRow{
-		Offset: r.offset, Reason: r.reject.Reason, Field: r.reject.Field, Detail: r.reject.Remedy, Key: r.key[:min(len(r.key), maxRaw)],
-		Raw: r.value[:min(len(r.value), maxRaw)], RawBytes: uint32(len(r.value)), TimestampMs: r.recordMs,
-	}
-	if r.reject.Reason == schemas.WrongPartition {
-		row.Detail = "needs the key " + string(schemas.AppendKey(nil, r.event.Network, r.event.User)) + ": " + r.reject.Remedy
-	}
-	for i := range r.headers {
-		value := r.headers[i].Value
-		switch v := string(value[:min(len(value), maxHeader)]); string(r.headers[i].Key) {
-		case schemas.HeaderFile:
-			row.File = v
-		case schemas.HeaderLine:
-			row.Line, _ = strconv.ParseUint(v, 10, 64) // replay wrote it; else it stays 0
-		case schemas.HeaderError:
-			if r.reject.Reason == schemas.Unmappable {
-				row.Detail = v
-			}
-		}
-	}
-	return row
+	p.topUp(ctx)
+	return p.saveBefore(ctx)
 }

@@ -19,7 +19,7 @@ func testDecoder() *decoder {
 }
 
 // A control record ends its batch: what follows it may have become late
-// (ARCHITECTURE.md section 4.10). The chunk goes on in the next batch, and
+// (ARCHITECTURE.md section 4.10). The chunk goes on in the next slab, and
 // every offset is in one of them, once.
 func TestDecoder_ControlRecordEndsTheBatch(t *testing.T) {
 	l := newFakeLog()
@@ -35,21 +35,20 @@ func TestDecoder_ControlRecordEndsTheBatch(t *testing.T) {
 		c.Records[i].Offset = offset
 	}
 	d := testDecoder()
-	var b batch
+	var s slab
 	var got []string
 	for done := false; !done; {
-		d.json.Reset()
-		done = d.add(&b, c, 2)
+		done = d.fill(&s, c, 2)
 		var offsets []int64
-		for _, r := range b.records {
+		for _, r := range s.records {
 			offsets = append(offsets, r.offset)
 		}
-		got = append(got, fmt.Sprintf("[%d, %d): %v %v", b.from, b.next, offsets, b.skips))
-		b.reset(b.next)
+		got = append(got, fmt.Sprintf("[%d, %d): %v %v %t", s.from, s.next, offsets, s.skips, s.ends))
+		s.reset(s.next)
 	}
 	want := []string{
-		"[0, 8): [2 3] [{0 2 aborted} {4 8 compacted}]",
-		"[8, 14): [8 11] [{12 14 control}]",
+		"[0, 8): [2 3] [{0 2 aborted} {4 8 compacted}] true",
+		"[8, 14): [8 11] [{12 14 control}] false",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
@@ -63,10 +62,10 @@ func TestDecoder_CountsKeysAndHeaders(t *testing.T) {
 		{Offset: 0, Key: big, Value: []byte("x")},
 		{Offset: 1, Headers: []source.Header{{Key: []byte(schemas.HeaderError), Value: big}}},
 	}}
-	var b batch
-	testDecoder().add(&b, c, 10)
-	if want := 2001 + len(schemas.HeaderError); b.bytes != want {
-		t.Errorf("counted %d bytes, want %d", b.bytes, want)
+	var s slab
+	testDecoder().fill(&s, c, 10)
+	if want := 2001 + len(schemas.HeaderError); s.bytes != want {
+		t.Errorf("counted %d bytes, want %d", s.bytes, want)
 	}
 }
 

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"math"
 	"math/rand"
 	"testing"
 	"time"
@@ -69,20 +70,21 @@ func BenchmarkStages(b *testing.B) {
 				s := newState(&rules, 1, 0, 1, 0)
 				s.network("bench").set(&schemas.Control{Network: "bench", Position: 0, GapMs: schemas.DefaultGapMs})
 				d := &decoder{rules: &rules, partitions: 1, classes: enrich.New(classCache)}
-				var batch batch
-				for len(chunks) > 0 && s.pos < n {
-					batch.reset(s.pos)
-					d.json.Reset()
-					for i := s.pos / 2000; i < n/2000 && len(batch.records) < 32_768-2000; i++ {
-						d.add(&batch, chunks[i], 1<<30)
+				var sl slab
+				for i, c := range chunks {
+					for last := false; !last; {
+						sl.reset(s.pos)
+						last = d.fill(&sl, c, 256)
+						if stopped, err := s.advance(&sl, math.MaxInt); err != nil || stopped {
+							b.Fatal(stopped, err)
+						}
+						events += len(s.takeRows("events").Events)
 					}
-					if err := s.apply(&batch, nil); err != nil {
-						b.Fatal(err)
+					if i%16 == 15 || i == len(chunks)-1 {
+						f := s.takeFlush("events", s.pos, false)
+						s.settle()
+						s.reuse(f)
 					}
-					f := s.takeFlush("events", s.pos, false)
-					events += len(f.Events)
-					s.settle()
-					s.reuse(f)
 				}
 			}
 			b.StopTimer()

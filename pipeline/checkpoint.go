@@ -42,7 +42,7 @@ func (p *partition) checkpointDue() bool {
 	if age < checkpointShare*p.checkTook {
 		return false
 	}
-	idle := !p.caughtUp.IsZero() && p.rest == nil
+	idle := !p.caughtUp.IsZero() && len(p.queue) == 0
 	return p.sinceBytes >= p.cfg.CheckpointBytes || idle && (since >= p.cfg.CheckpointIdle || age >= time.Duration(p.rules.Rewrite)*time.Millisecond)
 }
 
@@ -60,6 +60,16 @@ type saving struct {
 	cancel  func()          // gives it up
 	pointer *source.Pointer // nil until it is written
 	commits bool            // the commit is under way
+	durable chan struct{}   // closed when the flush at pos is: a snapshot that could be found says that it is
+	isOpen  bool            // durable
+}
+
+// settled notes that the flush at the position is durable.
+func (sv *saving) settled() {
+	if sv.isOpen {
+		close(sv.durable)
+		sv.isOpen = false
+	}
 }
 
 // saved is what a goroutine of a checkpoint has to say.
@@ -75,15 +85,18 @@ type saved struct {
 const blockBytes = 1 << 20
 
 // beginCheckpoint begins to save the state at its position. Everything below it
-// has been written but for rows of open sessions that are held back.
+// has been handed to the writer but for rows of open sessions that are held back.
 func (p *partition) beginCheckpoint(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	now := p.cfg.Now()
 	p.triedTo, p.sinceBytes = now, 0
 	sv := &saving{
 		pos: p.state.pos, begun: now, capture: p.state.begin(), blocks: make(chan []byte), done: make(chan saved, 1), cancel: cancel,
+		durable: make(chan struct{}), isOpen: true,
 	}
-	p.saving = sv
+	if p.saving = sv; p.writing == nil {
+		sv.settled()
+	}
 	rest := sv.capture.rest
 	go func() { sv.done <- p.save(ctx, sv, rest) }()
 }
@@ -110,6 +123,11 @@ func (p *partition) save(ctx context.Context, sv *saving, rest func(func([]byte)
 	}
 	if err != nil {
 		return saved{err: err}
+	}
+	select {
+	case <-sv.durable:
+	case <-ctx.Done():
+		return saved{err: ctx.Err()}
 	}
 	pointer, err := p.log.WriteCheckpoint(ctx, p.id, sv.pos, packed)
 	if err == nil {
@@ -158,7 +176,7 @@ func (p *partition) boundKept(ctx context.Context) {
 // refuses a commit of a stale generation: the commit is the fence.
 func (p *partition) commit(ctx context.Context) {
 	sv := p.saving
-	if sv == nil || sv.pointer == nil || sv.commits || p.state.owed > 0 || p.unwritten {
+	if sv == nil || sv.pointer == nil || sv.commits || p.state.owed > 0 || p.writing != nil {
 		return
 	}
 	var old []source.Pointer

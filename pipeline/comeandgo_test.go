@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -70,6 +71,7 @@ type restless struct {
 	Group
 
 	wrote       chan struct{}
+	over        atomic.Value // <-chan struct{}: closed when the generation ends
 	generations int
 }
 
@@ -79,6 +81,7 @@ func (g *restless) Next(ctx context.Context) (Generation, error) {
 		return nil, err
 	}
 	g.generations++
+	g.over.Store(gen.Context().Done())
 	select {
 	case <-g.wrote: // of the generation before
 	default:
@@ -93,19 +96,20 @@ func (g *restless) Next(ctx context.Context) (Generation, error) {
 	return gen, nil
 }
 
-// signalling tells of each write.
+// signalling tells of each write, which ends with its generation.
 type signalling struct {
 	Store
 
-	wrote chan struct{}
+	g *restless
 }
 
 func (s signalling) WriteRows(ctx context.Context, rows schemas.Rows) error {
 	err := s.Store.WriteRows(ctx, rows)
 	select {
-	case s.wrote <- struct{}{}:
+	case s.g.wrote <- struct{}{}:
 	default:
 	}
+	<-s.g.over.Load().(<-chan struct{})
 	return err
 }
 
@@ -117,13 +121,13 @@ func TestWorker_ShortGenerationsMakeProgress(t *testing.T) {
 	r.produce(time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC), upTo(120)...)
 	g := &restless{wrote: make(chan struct{}, 1)}
 	w := r.launch("a", func(cfg *Config, join *Join, store *Store) {
-		cfg.CheckpointEvery, cfg.CheckpointIdle, cfg.BatchRecords = time.Hour, 1<<40, 10
+		cfg.CheckpointEvery, cfg.CheckpointIdle, cfg.BatchRecords = time.Hour, 1<<40, 5
 		plain := *join
 		*join = func() (group Group, err error) {
 			g.Group, err = plain()
 			return g, err
 		}
-		*store = signalling{r.store, g.wrote}
+		*store = signalling{r.store, g}
 	})
 	r.settled()
 	if err := w.stop(); err != nil {

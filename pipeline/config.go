@@ -20,8 +20,9 @@ type Config struct {
 	OutOfOrder time.Duration // watermark behind the greatest event time; 1 min
 
 	FlushAge        time.Duration // a record waits at most this long for its flush; 1 s
-	BatchRecords    int           // records of a batch; 32,768: 15 MB of decoded events
-	BatchBytes      int           // bytes of a batch's values; 32 MB
+	BatchRecords    int           // records of a batch; 32,768
+	BatchBytes      int           // bytes of a batch's records; 32 MB
+	SlabRecords     int           // records that are decoded, applied and encoded at once; 256: 150 KB, a part of a core's second cache
 	CheckpointEvery time.Duration // 30 s
 	CheckpointBytes int64         // of records since the last checkpoint that call for one; 64 MB
 	CheckpointIdle  int64         // records since the last checkpoint that call for one as soon as the log is read to its end; 10,000
@@ -38,8 +39,12 @@ type Config struct {
 	// error that it gives is the step's. nil in production.
 	Failpoint func(point string) error
 	// Probe is called for every record with the step that it is at (ProbeDecode,
-	// ProbeApply); tests make it panic in the handler's place. nil in production.
+	// ProbeApply), by several goroutines; tests make it panic in the handler's place.
+	// nil in production.
 	Probe func(step string, partition int32, offset int64, value []byte)
+	// Hasty takes back that who reads stored events waits for the flush under way:
+	// the simulator shows that rows would be wrong. false in production.
+	Hasty bool
 	// Scale changes the rules in force, so that a test meets every edge with few
 	// records. nil in production.
 	Scale func(*Rules)
@@ -52,6 +57,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.FlushAge, time.Second)
 	setDefault(&c.BatchRecords, 32_768)
 	setDefault(&c.BatchBytes, 32<<20)
+	setDefault(&c.SlabRecords, 256)
 	setDefault(&c.CheckpointEvery, 30*time.Second)
 	setDefault(&c.CheckpointBytes, 64<<20)
 	setDefault(&c.CheckpointIdle, 10_000)

@@ -6,6 +6,17 @@ import (
 	"daybook/schemas"
 )
 
+// takeRows gives the rows of the records since it was last asked: what is final
+// when a record is decided. Their memory is used again by the next records.
+func (s *state) takeRows(topic string) *schemas.Flush {
+	s.part = schemas.Flush{
+		Topic: topic, Epoch: s.epoch, Partition: s.partition, From: s.from, Next: s.pos,
+		Events: s.rows, Rejects: s.rejects, Settings: s.settings, UserFacts: s.facts,
+	}
+	s.rows, s.rejects, s.settings, s.facts = s.rows[:0], s.rejects[:0], s.settings[:0], s.facts[:0]
+	return &s.part
+}
+
 // takeFlush gives everything that the records since the last flush changed, as
 // rows of the version that the state's position is, and forgets that it was to
 // be written. Throttled are only rows of open sessions that were written less
@@ -48,7 +59,6 @@ func (s *state) takeFlush(topic string, now int64, force bool) *schemas.Flush {
 	}
 	s.from = s.pos
 	s.rows, s.rejects, s.settings, s.facts = nil, nil, nil, nil
-	s.rowIndex, s.indexed = nil, 0
 	return f
 }
 
@@ -68,6 +78,7 @@ func (s *state) clean() bool { return s.touched == 0 && s.from == s.pos }
 // event at or after them can touch.
 func (s *state) settle() {
 	s.note()
+	s.examined = 0
 	for _, n := range s.order {
 		n.horizon = max(n.horizon, n.wanted)
 	}

@@ -68,13 +68,14 @@ func TestPartition_HaltsAtAGapBehindTheCommittedOffset(t *testing.T) {
 func (p *partition) readUpTo(t *testing.T, l *fakeLog, offset int64) {
 	t.Helper()
 	for p.state.pos < offset { // a control record ends a batch
-		p.newBatch()
 		chunk, err := l.Fetch(t.Context(), 0, p.state.pos)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.decoder.add(&p.batch, chunk, int(offset-p.state.pos))
-		if err := errors.Join(p.state.apply(&p.batch, nil), p.flush(t.Context(), false)); err != nil {
+		var s slab
+		s.reset(p.state.pos)
+		p.reader.decoder.fill(&s, chunk, int(offset-p.state.pos))
+		if err := errors.Join(p.state.apply(&s, nil), p.flush(t.Context(), false)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -105,12 +105,12 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 func label(partition int32) string { return strconv.Itoa(int(partition)) }
 
 // flushed counts what a durable flush held.
-func (m *metrics) flushed(f *schemas.Flush) {
-	m.accepted.Add(float64(len(f.Events)))
-	m.sessionRows.Add(float64(len(f.Sessions)))
-	m.flushRows.Observe(float64(len(f.Events)))
-	for i := range f.Rejects {
-		m.rejected.WithLabelValues(f.Rejects[i].Reason.String()).Inc()
+func (m *metrics) flushed(w *writing) {
+	m.accepted.Add(float64(w.accepted))
+	m.sessionRows.Add(float64(w.sessions))
+	m.flushRows.Observe(float64(w.accepted))
+	for _, reason := range w.rejected {
+		m.rejected.WithLabelValues(reason.String()).Inc()
 	}
 }
 

@@ -11,23 +11,30 @@ type what int
 const (
 	toEnd     what = iota // the partition is taken away
 	toSaved               // a goroutine of the checkpoint answered
+	toWritten             // the writer answered
 	toFlush               // a flush is due
-	toChunk               // a chunk came
+	toSlab                // records came
 	toCapture             // some users of a checkpoint under way are to be written down
 )
 
 // task is what a partition does next.
 type task struct {
 	what  what
-	chunk fetched
+	slab  *slab
 	saved saved
+	err   error // of the writer
 }
 
 // next waits for something to do. Of what is ready it takes the first in a
 // fixed order, where a select would draw lots: so a simulated run is repeatable
 // (pipeline/simtest). Chunks and the steps of a checkpoint take turns, neither
-// waits for the other.
-func (p *partition) next(ctx context.Context, in <-chan fetched, due <-chan time.Time) task {
+// waits for the other. A batch that is full takes no more records before the
+// flush in the writer's hand is durable.
+func (p *partition) next(ctx context.Context, due <-chan time.Time) task {
+	in := p.reader.out
+	if p.batch.full {
+		in = nil
+	}
 	if t, ok := p.ready(ctx, in, due); ok {
 		return t
 	}
@@ -36,21 +43,28 @@ func (p *partition) next(ctx context.Context, in <-chan fetched, due <-chan time
 		return task{what: toEnd}
 	case r := <-p.saved():
 		return task{what: toSaved, saved: r}
+	case err := <-p.wrote():
+		return task{what: toWritten, err: err}
 	case <-due:
 		return task{what: toFlush}
-	case f := <-in:
-		return task{what: toChunk, chunk: f}
+	case s := <-in:
+		return p.took(s)
 	}
 }
 
 // ready gives what need not be waited for.
-func (p *partition) ready(ctx context.Context, in <-chan fetched, due <-chan time.Time) (task, bool) {
+func (p *partition) ready(ctx context.Context, in <-chan *slab, due <-chan time.Time) (task, bool) {
 	if ctx.Err() != nil {
 		return task{what: toEnd}, true
 	}
 	select {
 	case r := <-p.saved():
 		return task{what: toSaved, saved: r}, true
+	default:
+	}
+	select {
+	case err := <-p.wrote():
+		return task{what: toWritten, err: err}, true
 	default:
 	}
 	select {
@@ -63,11 +77,24 @@ func (p *partition) ready(ctx context.Context, in <-chan fetched, due <-chan tim
 		p.chunkLast = false
 		return task{what: toCapture}, true
 	}
+	if in != nil && p.expects { // it is being decoded: whether it is there already would be a matter of luck
+		select {
+		case s := <-in:
+			return p.took(s), true
+		case <-ctx.Done():
+			return task{what: toEnd}, true
+		}
+	}
 	select {
-	case f := <-in:
-		p.chunkLast = true
-		return task{what: toChunk, chunk: f}, true
+	case s := <-in:
+		return p.took(s), true
 	default:
 	}
 	return task{what: toCapture}, capturing
+}
+
+// took notes that a slab was received.
+func (p *partition) took(s *slab) task {
+	p.expects, p.chunkLast = s.more, p.chunkLast || s.chunk != nil
+	return task{what: toSlab, slab: s}
 }

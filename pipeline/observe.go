@@ -6,38 +6,44 @@ import (
 	"daybook/schemas"
 )
 
-// observe publishes where the partition stands: gauges, and the status that
-// the worker reports to storage.
-func (p *partition) observe() {
-	now := p.cfg.Now()
-	s, id := p.state, label(p.id)
+// observe takes note of where the partition stands with a flush: gauges, and the
+// status that the worker reports to storage as soon as the flush is durable.
+func (p *partition) observe(w *writing) *schemas.PartitionStatus {
+	s := p.state
 	status := &schemas.PartitionStatus{
 		Topic: p.cfg.Topic, Epoch: p.cfg.Epoch, Partition: p.id, Worker: p.cfg.Worker,
-		Next: s.pos, Published: p.published, Committed: p.pointer.Next, LogEnd: max(p.logEnd, s.pos),
-		CheckpointMs: p.lastCheck.UnixMilli(), OpenSessions: int64(s.sessions),
-		HorizonMs: make(map[string]int64, len(s.networks)), OutOfOrderMs: p.rules.OutOfOrder, UpdatedMs: now.UnixMilli(),
+		Next: s.pos, LogEnd: max(p.logEnd, s.pos), OpenSessions: int64(s.sessions),
+		HorizonMs: make(map[string]int64, len(s.networks)), OutOfOrderMs: p.rules.OutOfOrder,
 	}
 	for _, n := range s.networks {
 		if n.horizon > never {
 			status.HorizonMs[n.id] = n.horizon
 		}
 	}
-	p.observeHistory(status, now)
-	switch {
-	case p.caughtUp.IsZero() || p.rest != nil:
-		p.complete = time.Time{}
-	case p.published == s.pos:
-		p.complete = p.caughtUp
+	p.observeHistory(status, p.cfg.Now())
+	switch w.complete = p.complete; {
+	case p.caughtUp.IsZero() || len(p.queue) > 0:
+		w.complete = time.Time{}
+	case w.clean:
+		w.complete = p.caughtUp
 	} // else rows of open sessions are held back: what was complete then is complete still
+	p.metrics.count(&s.counts)
+	s.counts = newCounts()
+	return status
+}
+
+// publishStatus shows what observe took note of.
+func (p *partition) publishStatus(status *schemas.PartitionStatus) {
+	status.Published, status.Committed = p.published, p.pointer.Next
+	status.CheckpointMs, status.UpdatedMs = p.lastCheck.UnixMilli(), p.cfg.Now().UnixMilli()
 	if !p.complete.IsZero() {
 		status.CaughtUpMs = p.complete.UnixMilli()
 	}
 	p.status.Store(status)
-	p.metrics.lagRecords.WithLabelValues(id).Set(float64(status.LogEnd - s.pos))
+	id := label(p.id)
+	p.metrics.lagRecords.WithLabelValues(id).Set(float64(status.LogEnd - status.Next))
+	p.metrics.openKeys.WithLabelValues(id).Set(float64(status.OpenSessions))
 	p.ages()
-	p.metrics.openKeys.WithLabelValues(id).Set(float64(s.sessions))
-	p.metrics.count(&s.counts)
-	s.counts = newCounts()
 }
 
 // ages sets the gauges that grow while nothing happens: storage that is down

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -14,8 +13,9 @@ import (
 )
 
 // partition works off one partition for as long as a generation owns it. One
-// goroutine (run) owns the state, without a lock; a second one fetches ahead
-// by one chunk. See DESIGN.md, "The path".
+// goroutine (run) owns the state, without a lock; one fetches and decodes ahead of
+// it (reader), one makes the rows of the batch before durable (write). See
+// DESIGN.md, "The path".
 type partition struct {
 	id      int32
 	cfg     *Config
@@ -29,10 +29,13 @@ type partition struct {
 	state   *state
 	poison  *poison
 	again   bool // the generation has had this partition before: it may have committed
-	decoder *decoder
+	reader  *reader
+	queue   []*slab // not applied yet
+	expects bool    // a slab follows the last one at once
+	taken   int64   // offset up to which slabs were received
 	batch   batch
 	pace    pace
-	rest    *source.Chunk // not wholly in a batch yet
+	writing *writing // the flush under way; nil if every one is durable
 
 	pointer    source.Pointer   // of the last commit
 	kept       []source.Pointer // checkpoints that exist, newest first
@@ -40,7 +43,7 @@ type partition struct {
 	tried      bool             // a commit was tried: another state of this generation must not commit less (I4)
 	lastCheck  time.Time        // of the last checkpoint; before the first one, of the beginning
 	triedTo    time.Time        // checkpoint: the last attempt
-	chunkLast  bool             // what next gave last, while a checkpoint was under way, was a chunk
+	chunkLast  bool             // what next gave last, while a checkpoint was under way, ended a chunk
 	saving     *saving          // the checkpoint under way
 	sinceBytes int64            // of records since then
 	checkTook  time.Duration    // packing and writing the last checkpoint
@@ -56,6 +59,7 @@ type partition struct {
 	rate       float64   // records taken a second, lately
 	status     atomic.Pointer[schemas.PartitionStatus]
 	unwritten  bool // a flush was taken and is not durable: the state must be dropped
+	broken     bool // a batch was applied in part: likewise
 }
 
 func newPartition(id int32, cfg *Config, log Log, store Store, group committer, m *metrics) *partition {
@@ -64,10 +68,10 @@ func newPartition(id int32, cfg *Config, log Log, store Store, group committer, 
 		id: id, cfg: cfg, rules: &rules, log: log, store: store, group: group, metrics: m,
 		pace:   newPace(cfg.BatchRecords),
 		logger: cfg.Logger.With(slog.Int("partition", int(id))), poison: poison,
-		decoder: &decoder{
+		reader: newReader(cfg, log, id, &decoder{
 			rules: &rules, controlKey: cfg.ControlKey, partition: id, partitions: cfg.Partitions, classes: enrich.New(classCache),
-			epoch: cfg.Epoch, poison: poison,
-		},
+			epoch: cfg.Epoch, hand: hand{poison: poison},
+		}),
 	}
 }
 
@@ -107,18 +111,21 @@ func (p *partition) run(ctx context.Context, committed source.Committed, warm *r
 		return err
 	}
 	p.newBatch()
-	fetched := make(chan fetched) // unbuffered: back-pressure reaches Kafka by itself
-	fetchCtx, stop := context.WithCancel(ctx)
+	p.taken = p.state.pos
+	reading, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		p.fetch(fetchCtx, p.state.pos, fetched)
+		p.reader.run(reading, p.taken)
 	}()
 	work, cancel := p.outlive(ctx)
 	defer cancel()
-	err := p.guarded(func() error { return p.loop(ctx, work, fetched) })
+	err := p.guarded(func() error { return p.loop(ctx, work) })
 	stop()
 	<-done
+	if lost := p.durable(work); lost != nil && err == nil {
+		err = lost
+	}
 	if err == nil {
 		err = p.letGo(work)
 	}
@@ -128,175 +135,61 @@ func (p *partition) run(ctx context.Context, committed source.Committed, warm *r
 	return p.countPanic(work, err)
 }
 
-// fetched is what the fetching goroutine hands over.
-type fetched struct {
-	chunk *source.Chunk
-	err   error
-	at    time.Time // when Kafka answered: the turn in hand may keep it waiting for long
-}
-
-// fetch reads ahead by one chunk.
-func (p *partition) fetch(ctx context.Context, pos int64, out chan<- fetched) {
-	for {
-		c, err := p.log.Fetch(ctx, p.id, pos)
-		if err == nil {
-			pos = c.Next // before the chunk is handed over: its owner may release it at once
-		}
-		select {
-		case out <- fetched{c, err, p.cfg.Now()}:
-		case <-ctx.Done():
-			return
-		}
-		if err != nil && !errors.Is(err, source.ErrTransient) {
-			return
-		}
-	}
-}
-
-// loop collects batches and flushes them until ctx ends. The turn in hand then
-// has until work ends.
-func (p *partition) loop(ctx, work context.Context, in <-chan fetched) error {
+// loop applies what is read and makes it durable until ctx ends. What is in hand
+// then has until work ends.
+func (p *partition) loop(ctx, work context.Context) error {
 	timer := time.NewTimer(p.cfg.FlushAge)
 	defer timer.Stop()
 	for {
-		due := p.rest != nil && p.take(p.rest) // what did not fit the last batch
-		for !due {
-			switch t := p.next(ctx, in, timer.C); t.what {
-			case toEnd:
-				return nil
-			case toSaved:
-				if err := p.checkpointed(work, t.saved); err != nil {
-					return err
-				}
-			case toFlush:
-				due = true
-			case toChunk:
-				if err := p.received(t.chunk); err != nil {
-					if ctx.Err() != nil {
-						return nil // the fetch was told to end
-					}
-					return err
-				}
-				if t.chunk.err == nil {
-					due = p.take(t.chunk.chunk)
-				}
-				due = due || p.cfg.Now().Sub(p.lastFlush) >= p.cfg.FlushAge
-			case toCapture:
-				p.stepCheckpoint(p.cfg.CaptureUsers)
+		if err := p.advance(); err != nil {
+			if ctx.Err() != nil && !isPanic(err) {
+				return nil // the fetch was told to end
 			}
-		}
-		if err := p.turn(work); err != nil {
 			return err
 		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		if p.state.owed > 0 {
-			timer.Reset(p.cfg.FlushAge / owedPace)
+		if (p.writing == nil || p.cfg.Hasty && p.batch.gathers) && (p.batch.full || p.batch.overdue) {
+			if err := p.turn(work); err != nil {
+				return err
+			}
+			if ctx.Err() != nil {
+				return nil
+			}
+			timer.Reset(p.cfg.FlushAge / p.hurry())
 			continue
 		}
-		timer.Reset(p.cfg.FlushAge)
-	}
-}
-
-// owedPace is how much sooner a flush follows while a checkpoint waits for rows
-// that are held back: their writing takes as long as the waiting. Not measured.
-const owedPace = 8
-
-// received notes what a fetch says about the log.
-func (p *partition) received(f fetched) error {
-	if f.err != nil {
-		var gone *source.OffsetOutOfRangeError
-		var damaged *source.BatchError
-		switch {
-		case errors.As(f.err, &gone):
-			return &HaltError{p.id, f.err.Error(), "retention took unread records, or the topic is another one: raise its retention, or start a new epoch with daybook migrate --new-epoch"}
-		case errors.As(f.err, &damaged):
-			return &HaltError{p.id, f.err.Error(), "restore the broker's log"}
-		case errors.Is(f.err, source.ErrTransient):
-			p.caughtUp = time.Time{}
-			p.logger.Warn("fetch failed, trying again", slog.String("error", f.err.Error()))
+		switch t := p.next(ctx, timer.C); t.what {
+		case toEnd:
 			return nil
+		case toSaved:
+			if err := p.checkpointed(work, t.saved); err != nil {
+				return err
+			}
+		case toWritten:
+			if err := p.written(work, t.err); err != nil {
+				return err
+			}
+		case toFlush:
+			if p.batch.overdue = true; p.writing != nil && p.writing.failing.Load() {
+				p.waits()
+			}
+			timer.Reset(p.cfg.FlushAge)
+		case toSlab:
+			if err := p.received(t.slab); err != nil {
+				return err
+			}
+		case toCapture:
+			p.stepCheckpoint(p.cfg.CaptureUsers)
 		}
-		return f.err
 	}
-	if err := p.cfg.Failpoint(PointFetched); err != nil {
-		return err
-	}
-	p.logEnd, p.caughtUp = f.chunk.LastStable, time.Time{}
-	if f.chunk.Next >= f.chunk.LastStable {
-		p.caughtUp = f.at
-	}
-	if n := len(f.chunk.Records); n > 0 {
-		p.lastRead = f.chunk.Records[n-1].TimestampMs
-	}
-	return nil
 }
 
-// take puts a chunk into the batch and reports whether the batch is due: it is
-// full, or the log is read to its end and a flush has not been for a while.
-func (p *partition) take(c *source.Chunk) bool {
-	if c.Next == c.From {
-		c.Release()
-		return false
+// hurry is how much sooner a flush follows: while a checkpoint waits for rows that
+// are held back, their writing takes as long as the waiting. Not measured.
+func (p *partition) hurry() time.Duration {
+	if p.state.owed > 0 {
+		return 8
 	}
-	if c.From > p.batch.next {
-		panic("invariant I7: the log was read with a hole")
-	}
-	p.rest = nil
-	if !p.decoder.add(&p.batch, c, p.pace.limit) {
-		p.rest = c
-	}
-	return p.rest != nil || p.batch.full || len(p.batch.records) >= p.pace.limit || p.batch.bytes >= p.cfg.BatchBytes
-}
-
-// newBatch begins the next batch where the state ends.
-func (p *partition) newBatch() {
-	p.batch.reset(p.state.pos)
-	p.decoder.json.Reset()
-}
-
-// turn applies the batch in hand, makes it durable, and begins a checkpoint if
-// one is due. The order is the delivery guarantee (I2): rows, snapshot, commit.
-func (p *partition) turn(ctx context.Context) error {
-	n, read, begin := len(p.batch.records), int64(p.batch.bytes), p.cfg.Now()
-	if p.batch.next > p.state.pos {
-		p.state.storedRows = func(q schemas.RowsQuery, yield func(*schemas.StoredRow) error) error {
-			return p.retry(ctx, "read stored rows", func() error { return p.store.StoredRows(ctx, q, yield) })
-		}
-		err := p.state.apply(&p.batch, func(ws []schemas.EventsWindow, yield func(*schemas.StoredEvent) error) error {
-			return p.retry(ctx, "read stored events", func() error {
-				return p.store.StoredEvents(ctx, schemas.EventsQuery{Epoch: p.cfg.Epoch, Partition: p.id, BelowOffset: p.batch.from, Windows: ws}, yield)
-			})
-		})
-		if err != nil {
-			p.unwritten = true // applied in part
-			return err
-		}
-		p.boundMemory()
-		if err := p.learnAsides(ctx); err != nil {
-			p.unwritten = true
-			return err
-		}
-		if err := p.cfg.Failpoint(PointApplied); err != nil {
-			p.unwritten = true
-			return err
-		}
-	}
-	check := p.checkpointDue()
-	if err := p.flush(ctx, check); err != nil {
-		return err
-	}
-	p.metrics.records.Add(float64(n))
-	p.sinceBytes += read
-	p.pace.after(n, p.cfg.Now().Sub(begin))
-	p.newBatch()
-	if check {
-		p.beginCheckpoint(ctx)
-	}
-	p.observe()
-	p.topUp(ctx)
-	return p.saveBefore(ctx)
+	return 1
 }
 
 // outlive gives a context that ends a drain after ctx does: all that is still
@@ -306,68 +199,6 @@ func (p *partition) outlive(ctx context.Context) (context.Context, context.Cance
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(p.cfg.Drain, cancel) })
 	return work, func() { stop(); cancel() }
-}
-
-// flush makes durable what changed, then lets the horizons move.
-func (p *partition) flush(ctx context.Context, force bool) error {
-	now := p.cfg.Now()
-	f := p.state.takeFlush(p.cfg.Topic, now.UnixMilli(), force)
-	p.lastFlush = now
-	if !empty(f) {
-		p.unwritten = true
-		if err := p.cfg.Failpoint(PointWriting); err != nil {
-			return err
-		}
-		rows := p.store.NewRows()
-		rows.Add(f)
-		if err := p.retry(ctx, "write", func() error { return p.store.WriteRows(ctx, rows) }); err != nil {
-			return err // the rows are not released: a request that was given up may still read them
-		}
-		rows.Release()
-		if err := p.cfg.Failpoint(PointWritten); err != nil {
-			return err
-		}
-		p.unwritten = false
-		p.metrics.flushed(f)
-	}
-	p.state.settle()
-	p.state.reuse(f)
-	if err := p.cfg.Failpoint(PointSettled); err != nil {
-		return err
-	}
-	if p.state.touched == 0 {
-		p.published = p.state.pos
-	}
-	p.commit(ctx)
-	return nil
-}
-
-// empty says whether a flush would write nothing.
-func empty(f *schemas.Flush) bool {
-	return f.From == f.Next && len(f.Sessions) == 0 && len(f.Slices) == 0 && len(f.Progress) == 0 && len(f.Users) == 0
-}
-
-// retry repeats what storage refuses until it works or ctx ends: consumption
-// stands still meanwhile, with bounded memory, and the group's heartbeats go on.
-func (p *partition) retry(ctx context.Context, what string, try func() error) error {
-	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		err := try()
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("%s partition %d: %w", what, p.id, err)
-		}
-		p.metrics.retries.Inc()
-		p.caughtUp, p.complete = time.Time{}, time.Time{} // records wait, whatever the log's end was
-		p.ages()
-		p.logger.ErrorContext(ctx, "storage failed, trying again", slog.String("doing", what), slog.String("error", err.Error()), slog.Duration("after", wait))
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return fmt.Errorf("%s partition %d: %w", what, p.id, err)
-		}
-	}
 }
 
 // boundMemory keeps the ids of a partition below their limit. What may go at
@@ -414,7 +245,7 @@ func (p *partition) ids() (total int, largest *network) {
 // a last one, so that the next owner has nothing to repeat. What does not fit
 // the drain is given up.
 func (p *partition) letGo(ctx context.Context) error {
-	if p.unwritten {
+	if p.unwritten || p.broken {
 		return nil
 	}
 	if err := p.finishCheckpoint(ctx); err != nil {
@@ -433,7 +264,7 @@ func (p *partition) letGo(ctx context.Context) error {
 // the partition again: every batch that it has applied is durable, whether the
 // last checkpoint fitted the drain or not.
 func (p *partition) whole(err error) bool {
-	return p.state != nil && !p.unwritten && p.state.from == p.state.pos && (err == nil || givenUp(err))
+	return p.state != nil && !p.unwritten && !p.broken && p.state.from == p.state.pos && (err == nil || givenUp(err))
 }
 
 // givenUp says whether a partition ended because its drain did.

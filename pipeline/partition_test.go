@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -230,7 +231,11 @@ func TestPartition_DrainsOnce(t *testing.T) {
 // A log that never pauses is read to its end all the same: settings are topped
 // up, and readers are told.
 func TestPartition_IsAtTheEndUnderSteadyTraffic(t *testing.T) {
-	p := testPartition(newFakeLog(), newMemory())
+	l := newFakeLog()
+	for i := range 13 {
+		l.event("u", strconv.Itoa(i))
+	}
+	p := testPartition(l, newMemory())
 	then := time.UnixMilli(1_700_000_000_000)
 	for _, c := range []struct {
 		name  string
@@ -238,10 +243,12 @@ func TestPartition_IsAtTheEndUnderSteadyTraffic(t *testing.T) {
 		want  time.Time
 	}{
 		{"records up to the end", source.Chunk{From: 3, Next: 9, LastStable: 9}, then},
-		{"records short of it", source.Chunk{From: 3, Next: 9, LastStable: 10}, time.Time{}},
-		{"nothing, at the end", source.Chunk{From: 9, Next: 9, LastStable: 9}, then},
+		{"records short of it", source.Chunk{From: 9, Next: 12, LastStable: 13}, time.Time{}},
+		{"nothing, at the end", source.Chunk{From: 12, Next: 12, LastStable: 12}, then},
 	} {
-		if err := p.received(fetched{&c.chunk, nil, then}); err != nil || !p.caughtUp.Equal(c.want) {
+		p.state, p.taken = newState(p.rules, 1, 0, 1, c.chunk.From), c.chunk.From
+		p.reader.chunk(t.Context(), chunkRead{&c.chunk, nil, then}, c.chunk.From)
+		if err := errors.Join(p.received(<-p.reader.out), p.advance()); err != nil || !p.caughtUp.Equal(c.want) {
 			t.Errorf("%s: caught up %v, %v, want %v: what Kafka said when it answered", c.name, p.caughtUp, err, c.want)
 		}
 	}
@@ -250,13 +257,13 @@ func TestPartition_IsAtTheEndUnderSteadyTraffic(t *testing.T) {
 // A hole between two chunks would lose records without a trace.
 func TestPartition_HolesInTheLogPanic(t *testing.T) {
 	p := testPartition(newFakeLog(), newMemory())
-	p.batch.reset(5)
+	p.taken = 5
 	defer func() {
 		if r := recover(); r == nil || !strings.Contains(fmt.Sprint(r), "I7") {
 			t.Errorf("a chunk from 7 after 5: recovered %v, want invariant I7", r)
 		}
 	}()
-	p.take(&source.Chunk{From: 7, Next: 9})
+	_ = p.received(slabOf(7, 9))
 }
 
 // While the answer of a commit is unknown every checkpoint stays, but not for
@@ -354,15 +361,15 @@ func TestPartition_IDsAreBounded(t *testing.T) {
 			none := func([]schemas.EventsWindow, func(*schemas.StoredEvent) error) error { return nil }
 			most := 0
 			for range 100 {
-				p.newBatch()
+				s := slabOf(p.state.pos, p.state.pos)
 				for range 200 {
 					now += step
-					r := record{offset: p.batch.next, timeMs: now, receivedMs: now, device: webDevice, class: schemas.ClassWeb}
-					r.event = schemas.Event{Network: []byte("acme"), User: []byte("u"), ID: fmt.Append(nil, p.batch.next), TimeMs: now}
-					p.batch.records = append(p.batch.records, r)
-					p.batch.next++
+					r := record{offset: s.next, timeMs: now, receivedMs: now, device: webDevice, class: schemas.ClassWeb}
+					r.event = schemas.Event{Network: []byte("acme"), User: []byte("u"), ID: fmt.Append(nil, s.next), TimeMs: now}
+					s.records = append(s.records, r)
+					s.next++
 				}
-				if err := p.state.apply(&p.batch, none); err != nil {
+				if err := p.state.apply(s, none); err != nil {
 					t.Fatal(err)
 				}
 				p.boundMemory()
@@ -418,7 +425,7 @@ func TestPartition_AgesShowAnOutage(t *testing.T) {
 				return errors.New("storage is down")
 			}
 			return nil
-		})
+		}, p.waits)
 		if err != nil {
 			t.Fatal(err)
 		}

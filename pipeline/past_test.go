@@ -17,7 +17,7 @@ func remembered(t *testing.T, late ...int64) (*state, *tables) {
 	}
 	s, store := newState(modelRules(100, 1), 1, 0, 1, 0), newTables()
 	for i := range h.log {
-		if err := s.apply(&batch{from: s.pos, next: s.pos + 1, records: h.log[i : i+1]}, store.read(s.pos)); err != nil {
+		if err := s.apply(slabOf(s.pos, s.pos+1, h.log[i]), store.read(s.pos)); err != nil {
 			t.Fatal(err)
 		}
 		f := s.takeFlush("t", 0, true)
@@ -82,7 +82,7 @@ func TestPast_IsNoPartOfASnapshot(t *testing.T) {
 	late := new(history).gap(2).signals(0, 0, 0, 0, 13).log[5:]
 	late[0].offset, late[0].event.ID = s.pos, []byte("new")
 	for _, x := range []*state{s, r} { // both decide alike
-		if err := x.apply(&batch{from: x.pos, next: x.pos + 1, records: late}, store.read(x.pos)); err != nil {
+		if err := x.apply(slabOf(x.pos, x.pos+1, late...), store.read(x.pos)); err != nil {
 			t.Fatal(err)
 		}
 		f := x.takeFlush("t", 0, true)

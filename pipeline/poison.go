@@ -34,55 +34,69 @@ type span struct {
 	limit      int   // records of a batch
 }
 
-// poison is what the owner of a partition knows of records that panicked, and
-// which record is at hand. All its methods take nil for "nobody asks".
+// poison is what the owner of a partition knows of records that panicked; it does
+// not change while records are handled. All its methods take nil for "nobody asks".
 type poison struct {
 	partition int32
 	probe     func(step string, partition int32, offset int64, value []byte)
 	asides    map[int64]*Aside
 	span      span
 	aside     atomic.Int64 // how many are set aside, for Worker.Notes
+}
 
-	offset  int64 // being handled; -1 if none is
-	applied span  // the batch in hand, while none of its records is at hand
+// hand is the record that a goroutine handles: to blame, should that panic.
+type hand struct {
+	poison *poison
+	busy   bool
+	offset int64 // if busy
+	span   span  // the records that re-enter at once, while none of them is at hand
 }
 
 func newPoison(cfg *Config, partition int32) *poison {
-	return &poison{partition: partition, probe: cfg.Probe, asides: make(map[int64]*Aside), offset: -1}
+	return &poison{partition: partition, probe: cfg.Probe, asides: make(map[int64]*Aside)}
 }
 
 // at notes which record is handled.
-func (o *poison) at(step string, offset int64, value []byte) {
-	if o == nil {
+func (h *hand) at(step string, offset int64, value []byte) {
+	h.offset, h.busy = offset, true
+	if h.poison == nil || h.poison.probe == nil {
 		return
 	}
-	o.offset = offset
-	if _, aside := o.setAside(offset); o.probe != nil && !aside {
-		o.probe(step, o.partition, offset, value)
+	if _, aside := h.poison.setAside(offset); !aside {
+		h.poison.probe(step, h.poison.partition, offset, value)
 	}
 }
 
-// batch notes that a batch is applied; if it holds one record, that is at hand.
-func (o *poison) batch(b *batch) {
-	if o == nil || len(b.records) == 0 {
-		return
+// all notes that the records below an offset re-enter at once; if it is one, that
+// is at hand.
+func (h *hand) all(slabs []*slab, until int64) {
+	h.span = span{next: until}
+	for _, s := range slabs {
+		n := s.below(until)
+		if h.span.limit == 0 && n > 0 {
+			h.span.from, h.offset = s.records[s.at].offset, s.records[s.at].offset
+		}
+		h.span.limit += n
 	}
-	o.applied = span{b.from, b.next, len(b.records)}
-	if len(b.records) == 1 {
-		o.offset = b.records[0].offset
-	}
+	h.busy = h.span.limit == 1
 }
 
 // done notes that no record is handled any more: what panics now is no
 // record's fault.
-func (o *poison) done() {
-	if o != nil {
-		o.offset, o.applied = -1, span{}
-	}
-}
+func (h *hand) done() { h.busy, h.span = false, span{} }
 
 // blames says whether a panic is one of records.
-func (o *poison) blames() bool { return o.offset >= 0 || o.applied.limit > 1 }
+func (h *hand) blames() bool { return h.busy || h.span.limit > 1 }
+
+// blame gives the error of a panic.
+func (h *hand) blame(v any) *panicError {
+	e := &panicError{offset: h.offset, reason: panicReason(v)}
+	if !h.busy {
+		e.offset, e.span = -1, h.span
+		e.span.limit /= 2
+	}
+	return e
+}
 
 // suspects says whether the handling of an offset has panicked, but not often
 // enough.
@@ -113,18 +127,21 @@ func asideDetail(reason string) string {
 	return fmt.Sprintf("handling it failed %d times and it was set aside: %s; the partition went on without it; report this line to the authors of daybook", panicsToSetAside, reason)
 }
 
+// watches says whether batches must be cut for the sake of records that panicked.
+func (o *poison) watches() bool { return o != nil && (len(o.asides) > 0 || o.span.limit > 0) }
+
 // cuts says whether a batch ends before an offset: a suspect is alone in its
 // batch, and those of a span are few in theirs.
-func (o *poison) cuts(b *batch, offset int64) bool {
-	if o == nil || offset == b.from {
+func (o *poison) cuts(from int64, records int, offset int64) bool {
+	if o == nil || records == 0 {
 		return false
 	}
 	if o.suspects(offset) {
 		return true
 	}
 	s := &o.span
-	inside := s.from <= b.from && b.from < s.next
-	return s.limit > 0 && (b.from < s.from && s.from <= offset || inside && (offset >= s.next || len(b.records) >= s.limit))
+	inside := s.from <= from && from < s.next
+	return s.limit > 0 && (from < s.from && s.from <= offset || inside && (offset >= s.next || records >= s.limit))
 }
 
 // saveBefore takes a checkpoint, and waits for it, if the next offset is one
@@ -158,20 +175,16 @@ func (e *panicError) Error() string {
 // guarded runs do and turns a panic into an error if a record is to blame. Any
 // other says that this program is wrong: it ends the process, as it must.
 func (p *partition) guarded(do func() error) (err error) {
-	p.state.poison = p.poison
-	p.poison.done()
+	hand := &p.state.hand
+	hand.poison = p.poison
+	hand.done()
 	defer func() {
-		if !p.poison.blames() {
+		if !hand.blames() {
 			return
 		}
 		if v := recover(); v != nil {
-			e := &panicError{offset: p.poison.offset, reason: panicReason(v)}
-			if e.offset < 0 {
-				e.span = p.poison.applied
-				e.span.limit /= 2
-			}
-			err = e
-			p.unwritten = true // applied in part: this state is nobody's any more
+			err = hand.blame(v)
+			p.broken = true // applied in part: this state is nobody's any more
 		}
 	}()
 	return do()

@@ -237,8 +237,8 @@ func TestPoison_NoRecordAtHandIsOurFault(t *testing.T) {
 		}
 	}()
 	err := p.guarded(func() error {
-		p.poison.at(ProbeApply, 7, nil)
-		p.poison.done()
+		p.state.hand.at(ProbeApply, 7, nil)
+		p.state.hand.done()
 		panic("invariant: broken")
 	})
 	t.Errorf("the panic became the error %v", err)
@@ -253,8 +253,8 @@ func TestPoison_HandledAfterAll(t *testing.T) {
 		l.event("u", "venom")
 		left := panicsToSetAside - 1
 		stop := work(t, l, store, func(cfg *Config) {
-			cfg.Probe = func(_ string, _ int32, _ int64, value []byte) {
-				if left > 0 && strings.Contains(string(value), "venom") {
+			cfg.Probe = func(step string, _ int32, _ int64, value []byte) {
+				if step == ProbeApply && left > 0 && strings.Contains(string(value), "venom") {
 					left--
 					panic(errors.New("for now"))
 				}
@@ -318,7 +318,7 @@ func TestPoison_ControlRecordOfAnotherPlaceIsRefused(t *testing.T) {
 			p := testPartition(newFakeLog(), newMemory())
 			r := source.Record{Offset: 9, Value: value, Headers: []source.Header{{Key: []byte(schemas.HeaderControl), Value: schemas.SignControl([]byte(key), value)}}}
 			var out record
-			p.decoder.decode(&r, &out)
+			p.reader.decoder.decode(&r, &out)
 			taken := name == "as it should be" && key == string(rigKey)
 			if (out.aside != nil) != taken || (out.reject.Reason == schemas.BadControl) == taken {
 				t.Errorf("%s, signed with %q: taken %t, rejected as %s", name, key, out.aside != nil, out.reject.Reason)
@@ -370,7 +370,7 @@ func TestPoison_HalfAppliedStateIsNotKept(t *testing.T) {
 	p := newPartition(0, &cfg, nil, nil, nil, newMetrics(cfg.Registerer))
 	p.state = newState(p.rules, 0, 0, 1, 7)
 	err := p.guarded(func() error {
-		p.poison.at(ProbeApply, 7, nil)
+		p.state.hand.at(ProbeApply, 7, nil)
 		panic("bad")
 	})
 	if err = fmt.Errorf("%w; it is not counted: %w", err, context.Canceled); !givenUp(err) {

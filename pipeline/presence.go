@@ -8,10 +8,11 @@ import (
 )
 
 // presence puts an accepted event into the sessions of its key; user is the hash
-// of the user.
-func (s *state) presence(n *network, user uint64, row *schemas.EventRow, read readBack) error {
+// of the user. It reports false, and has changed nothing, if the summaries of the
+// key cannot decide.
+func (s *state) presence(n *network, user uint64, row *schemas.EventRow) (decided bool) {
 	if !inPresence(row.Event.Kind) {
-		return nil
+		return true
 	}
 	e := s.sessionEvent(row)
 	k := s.keyBy(n, user, row.Event.User, row.DeviceID)
@@ -21,23 +22,17 @@ func (s *state) presence(n *network, user uint64, row *schemas.EventRow, read re
 				p.done |= 1
 				s.touch(k)
 			}
-			return nil
+			return true
 		}
 	}
 	from, until := s.remember(k, e.TimeMs)
 	if !k.Insert(s.rules.Session, &e, row.Event.ID) {
-		if err := s.reenterOne(n, k.user, row.TimeMs, read); err != nil {
-			return err
-		}
-		from, until = s.remember(k, e.TimeMs) // what re-entered is not new
-		if !k.Insert(s.rules.Session, &e, row.Event.ID) {
-			panic("invariant: an event is undecided although its surroundings have re-entered")
-		}
+		return false
 	}
 	s.after = s.rules.Session.BuildPart(s.after[:0], k.Segs(), from, until)
 	s.diff(k)
 	s.enqueue(k)
-	return nil
+	return true
 }
 
 // sessionEvent gives what sessionizing needs of an accepted event.

@@ -57,15 +57,20 @@ const (
 )
 
 // reenterLate reads, at once, the stored events below the batch around each of
-// its late records, and unites them with the state. Users of whom the state
-// remembers enough are left out.
-func (s *state) reenterLate(b *batch, read readBack) error {
-	for i := range b.records {
-		switch r := &b.records[i]; {
-		case r.repair != nil:
-			s.examineRepair(r)
-		case r.control == nil && r.aside == nil && r.reject.Reason == schemas.Accepted:
-			s.examine(r)
+// the late records that wait for it, those below an offset, and unites them with the
+// state. Users of whom the state remembers enough are left out. Nothing of the batch is applied yet,
+// and every earlier flush is durable.
+func (s *state) reenterLate(slabs []*slab, until int64, read readBack) error {
+	s.hand.all(slabs, until)
+	s.examined = until
+	for _, sl := range slabs {
+		for i := range sl.below(until) {
+			switch r := &sl.records[sl.at+i]; {
+			case r.repair != nil:
+				s.examineRepair(r)
+			case r.control == nil && r.aside == nil && r.reject.Reason == schemas.Accepted:
+				s.examine(r)
+			}
 		}
 	}
 	all := s.reentered[:0]
@@ -83,6 +88,7 @@ func (s *state) reenterLate(b *batch, read readBack) error {
 	}
 	s.reentered = all
 	if len(all) == 0 {
+		s.hand.done()
 		return nil
 	}
 	before := s.counts.readBack
@@ -90,6 +96,7 @@ func (s *state) reenterLate(b *batch, read readBack) error {
 		return err
 	}
 	s.learnAhead(len(all), s.counts.readBack-before)
+	s.hand.done()
 	return nil
 }
 
@@ -100,7 +107,7 @@ func (s *state) examine(r *record) {
 		return
 	}
 	late := r.timeMs < n.horizon
-	if !late && sessionize.MarkOf(r.event.Kind) == sessionize.MarkNone || n.dark(r.timeMs) || n.dark(r.receivedMs) || n.control.TooOld(r.timeMs, r.receivedMs) {
+	if n.dark(r.timeMs) || n.dark(r.receivedMs) || n.control.TooOld(r.timeMs, r.receivedMs) {
 		return
 	}
 	u := s.user(n, r.event.User)
@@ -118,8 +125,8 @@ func (s *state) examine(r *record) {
 	x.windows = append(x.windows, s.window(r.timeMs))
 }
 
-// decides guesses whether the summaries of a user can decide a record: they may
-// change before it comes to the record, which then re-enters by itself.
+// decides tells whether the summaries of a user can decide a record. They may
+// change before it comes to that record: the batch then ends there.
 func (s *state) decides(n *network, u *user, r *record) bool {
 	if u == nil || !inPresence(r.event.Kind) {
 		return true
@@ -128,44 +135,6 @@ func (s *state) decides(n *network, u *user, r *record) bool {
 	return k == nil || k.Decides(&sessionize.Event{
 		TimeMs: r.timeMs, Gap: n.control.GapMs, Period: n.period(r.timeMs), Class: r.class, Flags: r.flags & sessionFlags, Kind: r.event.Kind,
 	})
-}
-
-// reenterOne does the same for one user in the middle of a batch, where a
-// summary could not decide. The accepted events of the batch in hand are not
-// stored yet: they are united from its rows.
-func (s *state) reenterOne(n *network, u *user, ms int64, read readBack) error {
-	x := &reentry{net: n, id: u.name(), user: u, windows: []sessionize.Window{s.window(ms)}}
-	near := u.known()
-	if o := n.late[u.name()]; o != nil {
-		near = o.windows // he was forgotten before these were read
-	}
-	// What lies between two windows must be known where it is shorter than a gap.
-	for _, w := range near {
-		if w.From-x.windows[0].To <= s.rules.MaxGap && x.windows[0].From-w.To <= s.rules.MaxGap {
-			x.windows = append(x.windows, w)
-		}
-	}
-	x.windows = sessionize.Cover(x.windows, u.segments(), s.rules.MaxGap)
-	for _, i := range s.rowsOf(n, u.name()) {
-		if r := &s.rows[i]; inPresence(r.Event.Kind) && sessionize.Within(x.windows, r.TimeMs) {
-			x.add(string(r.DeviceID), sessionize.StoredEvent{ID: string(r.Event.ID), Event: s.sessionEvent(r)})
-		}
-	}
-	return s.reenter([]*reentry{x}, read)
-}
-
-// rowsOf gives the accepted events of a user in the batch in hand. They are
-// indexed when they are first asked for.
-func (s *state) rowsOf(n *network, user string) []int {
-	if s.rowIndex == nil {
-		s.rowIndex = make(map[[2]string][]int)
-	}
-	for ; s.indexed < len(s.rows); s.indexed++ {
-		e := s.rows[s.indexed].Event
-		id := [2]string{string(e.Network), string(e.User)}
-		s.rowIndex[id] = append(s.rowIndex[id], s.indexed)
-	}
-	return s.rowIndex[[2]string{n.id, user}]
 }
 
 // reenter reads the windows of the users and replaces what the state holds in

@@ -77,7 +77,7 @@ func TestState_TooOldNamesTheRemedy(t *testing.T) {
 	rules := Standard(2*time.Hour, time.Minute)
 	s := newState(&rules, 1, 0, 1, 0)
 	a := new(aged).set(90).event(9000 * time.Hour)
-	if err := s.apply(&batch{next: 2, records: a.log}, newTables().read(0)); err != nil {
+	if err := s.apply(slabOf(0, 2, a.log...), newTables().read(0)); err != nil {
 		t.Fatal(err)
 	}
 	for _, part := range []string{"kept for 90 days", "older than the last 87", "daybook network set n --retention-days"} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"daybook/schemas"
 )
@@ -46,14 +47,18 @@ func (p *partition) countPanic(ctx context.Context, err error) error {
 	return err
 }
 
-// stored says whether the record at an offset of the batch in hand was accepted
+// stored says whether the record at an offset, which waits or is in hand, was accepted
 // before: nothing that is stored is ever withdrawn. What is not decoded, or
 // cannot be asked without another panic, counts as not stored.
 func (p *partition) stored(ctx context.Context, offset int64) (found bool) {
 	defer func() { _ = recover() }() // the panic that is counted may be the question's own
-	for i := range p.batch.records {
-		r := &p.batch.records[i]
-		if r.offset != offset || r.control != nil || r.reject.Reason != schemas.Accepted || len(r.event.ID) == 0 {
+	for _, s := range p.queue {
+		i, here := slices.BinarySearchFunc(s.records, offset, func(r record, offset int64) int { return cmp(r.offset, offset) })
+		if !here {
+			continue
+		}
+		r := &s.records[i]
+		if r.control != nil || r.reject.Reason != schemas.Accepted || len(r.event.ID) == 0 {
 			continue
 		}
 		q := schemas.EventsQuery{Epoch: p.cfg.Epoch, Partition: p.id, BelowOffset: offset + 1, Windows: []schemas.EventsWindow{
@@ -64,7 +69,7 @@ func (p *partition) stored(ctx context.Context, offset int64) (found bool) {
 				found = found || e.Offset == offset
 				return nil
 			})
-		})
+		}, p.waits)
 		if err != nil {
 			p.logger.WarnContext(ctx, "it is not known whether the record is stored", slog.Int64("offset", offset), slog.String("error", err.Error()))
 		}

@@ -28,7 +28,7 @@ type state struct {
 	networks  map[string]*network
 	order     []*network // networks in the order in which they came
 	users     users
-	poison    *poison  // told which record is applied; nil where nobody asks
+	hand      hand     // which record is applied
 	lastNet   *network // found last: records of a network come together
 	zones     symbols
 	lastBlock *schemas.LedgerRow           // of ledger, found last
@@ -45,16 +45,16 @@ type state struct {
 	touched   int                  // keys with changed sessions or tombstones (network.waiting)
 	expanded  []*key               // keys that hold re-entered events
 	past      past
-	readAhead int64               // how far is read ahead now, ms
-	reentered []*reentry          // of the batch in hand: what was read for its late records
-	rowIndex  map[[2]string][]int // of rows below indexed, by network and user
-	indexed   int
-	now       int64    // wall clock of the last flush, ms
-	sessions  int      // keys with segments: the gauge of open sessions
-	owed      int      // touched keys that were so when the last capture was begun
-	capture   *capture // in the making; nil if none
-	captures  uint32   // begun so far
-	counts    counts   // since observe took them last
+	readAhead int64      // how far is read ahead now, ms
+	reentered []*reentry // of the batch in hand: what was read for its late records
+	examined  int64      // what records below it need has been read back for this batch
+	stopped   int64      // offset at which advance stopped last; -1 if none
+	now       int64      // wall clock of the last flush, ms
+	sessions  int        // keys with segments: the gauge of open sessions
+	owed      int        // touched keys that were so when the last capture was begun
+	capture   *capture   // in the making; nil if none
+	captures  uint32     // begun so far
+	counts    counts     // since observe took them last
 
 	before, after []sessionize.Session // scratch of change
 	was, is       []int32              // scratch of dates
@@ -67,6 +67,7 @@ type state struct {
 	strays      []schemas.SessionRow // tombstones of rows that no event supports
 	straySlices []schemas.SliceRow
 
+	part        schemas.Flush        // of takeRows
 	sessionRows []schemas.SessionRow // memory for the next flush
 	sliceRows   []schemas.SliceRow
 }
@@ -165,7 +166,8 @@ type sliceTomb struct {
 // newState makes the state of a partition of which nothing is known.
 func newState(rules *Rules, epoch uint16, partition, partitions int32, pos int64) *state {
 	return &state{
-		rules: rules, epoch: epoch, partition: partition, partitions: partitions, pos: pos, from: pos,
+		stopped: -1,
+		rules:   rules, epoch: epoch, partition: partition, partitions: partitions, pos: pos, from: pos,
 		networks: make(map[string]*network), ledger: make(map[int64]*schemas.LedgerRow),
 		zones: newSymbols(), told: make(map[userRef]struct{}), counts: newCounts(),
 		past: newPast(rules), readAhead: rules.ReadAhead,

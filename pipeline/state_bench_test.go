@@ -57,7 +57,7 @@ type open struct {
 	tb       testing.TB
 	s        *state
 	r        *rand.Rand
-	b        batch
+	b        slab
 	text     []byte // ids of users, devices and events of the batch
 	timeMs   int64  // of events
 	now      int64  // wall clock of flushes
@@ -130,8 +130,8 @@ func (o *open) batch(n int, user func() uint64) {
 	}
 	o.b.next = o.s.pos + int64(n)
 	used, allocs, begin := cpuTime(o.tb), metric("/gc/heap/allocs:objects").Uint64(), time.Now()
-	if err := o.s.apply(&o.b, nil); err != nil {
-		o.tb.Fatal(err)
+	if stopped, err := o.s.advance(&o.b, n); err != nil || stopped {
+		o.tb.Fatal(stopped, err)
 	}
 	f := o.s.takeFlush("events", o.now, false)
 	o.s.settle()

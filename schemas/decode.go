@@ -61,6 +61,14 @@ func (d *Decoder) Reset() {
 	d.scan.arena = d.scan.arena[:0]
 }
 
+// SwapArena makes the decoder write what cannot alias a record into other memory
+// from now on, and gives the memory that it has used: the events that were decoded
+// into it stay valid for as long as the caller leaves it alone.
+func (d *Decoder) SwapArena(arena []byte) (used []byte) {
+	used, d.scan.arena = d.scan.arena, arena
+	return used
+}
+
 // constants gives the bytes that stand for an absent source and type.
 func (d *Decoder) constants() []byte {
 	if d.consts == nil {

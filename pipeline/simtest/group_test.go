@@ -261,6 +261,9 @@ func (m *member) Next(ctx context.Context) (pipeline.Generation, error) {
 // Close implements pipeline.Group.
 func (m *member) Close() error {
 	c := m.inc.w.group
+	// At an instant of its own: who told it to close may be one of the partitions',
+	// which would hear of it now or a moment later.
+	_ = m.inc.actor(0, roleClose).nap(context.Background(), time.Millisecond, 5*time.Millisecond)
 	c.w.mu.Lock()
 	close(m.closed)
 	gen := m.gen

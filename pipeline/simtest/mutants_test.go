@@ -4,8 +4,8 @@ import (
 	"testing"
 )
 
-// mutant takes back a promise of Kafka or of storage on which the guarantee
-// rests. The simulator must notice, or it proves nothing.
+// mutant takes back a promise of Kafka or of storage, or a rule of the worker, on
+// which the guarantee rests. The simulator must notice, or it proves nothing.
 type mutant string
 
 const (
@@ -18,6 +18,7 @@ const (
 	restart    mutant = "a lost offset is taken for the end of the log"
 	tornAck    mutant = "a torn insert is acknowledged"
 	noTombs    mutant = "tombstones are forgotten"
+	hastyReads mutant = "stored events are read while a flush is under way"
 	reordered  mutant = "the log of one partition is read in another order by each worker"
 )
 
@@ -26,7 +27,7 @@ const (
 // as true as any), and the lowest offset of an event (no two of one identity
 // and time are ever accepted).
 func mutants() []mutant {
-	return []mutant{staleReads, lastWins, earlyAck, tornAck, noTombs, emptyCold, newestOnly, restart, reordered}
+	return []mutant{staleReads, lastWins, earlyAck, tornAck, noTombs, emptyCold, newestOnly, restart, hastyReads, reordered}
 }
 
 // TestMutants proves that the simulator sees what it is there to see: with any

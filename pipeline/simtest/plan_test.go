@@ -16,6 +16,7 @@ type Plan struct {
 	Workers      int
 	Batches      []int // records of a batch, of the incarnations in turn
 	FetchRecords int   // of a chunk, at most
+	Slab         int   // records that are decoded and applied at once
 	FlushAge     time.Duration
 	Every        time.Duration // between checkpoints
 	Idle         int64         // records that call for a checkpoint at the log's end
@@ -106,6 +107,7 @@ func newPlan(seed uint64) *Plan {
 		MaxIDs: []int{1, 5, 20, 1_000_000, 1_000_000}[r.IntN(5)], LeastIDs: []int{0, 1, 8}[r.IntN(3)], ForceKeys: []int{1, 2, 20_000}[r.IntN(3)],
 		Block: []int64{2, 8, 64, 8192}[r.IntN(4)], Rewrite: pick(300*time.Millisecond, 2*time.Second, 10*time.Second),
 		Bucket: pick(time.Millisecond, time.Minute), Spread: pick(0, time.Second, 8*time.Second),
+		Slab:  []int{1, 2, 5, 256}[mix(seed, 5)%4],
 		Ahead: pick(0, 0, 3*time.Hour, 7*24*time.Hour), PastFor: pick(0, 0, 2*time.Second, time.Minute), PastIDs: []int{1, 20, 500_000}[r.IntN(3)],
 	}
 	for range 1 + r.IntN(4) {
@@ -155,8 +157,8 @@ func newFault(r *rand.Rand) Fault {
 // String prints a plan for people.
 func (p *Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "workers %d, batches of %v, chunks of %d, flush %v, checkpoint every %v or %d records, %d users a step, drain %v, lateness %v, ids %d/%d, force %d, block %d, rewrite %v, bucket %v, past %v %v %d, arriving over %v",
-		p.Workers, p.Batches, p.FetchRecords, p.FlushAge, p.Every, p.Idle, p.Users, p.Drain, p.Lateness, p.MaxIDs, p.LeastIDs, p.ForceKeys, p.Block, p.Rewrite, p.Bucket, p.Ahead, p.PastFor, p.PastIDs, p.Spread)
+	fmt.Fprintf(&b, "workers %d, batches of %v, chunks of %d, slabs of %d, flush %v, checkpoint every %v or %d records, %d users a step, drain %v, lateness %v, ids %d/%d, force %d, block %d, rewrite %v, bucket %v, past %v %v %d, arriving over %v",
+		p.Workers, p.Batches, p.FetchRecords, p.Slab, p.FlushAge, p.Every, p.Idle, p.Users, p.Drain, p.Lateness, p.MaxIDs, p.LeastIDs, p.ForceKeys, p.Block, p.Rewrite, p.Bucket, p.Ahead, p.PastFor, p.PastIDs, p.Spread)
 	for _, f := range p.Faults {
 		fmt.Fprintf(&b, "\n  %v", f)
 	}

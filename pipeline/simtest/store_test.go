@@ -62,7 +62,7 @@ func (s simStore) NewRows() schemas.Rows { return &flushed{} }
 // request that was sent may arrive although who sent it is dead.
 func (s simStore) WriteRows(ctx context.Context, given schemas.Rows) error {
 	rows := given.(*flushed)
-	w, a := s.inc.w, s.inc.actor(rows.partition, roleMain)
+	w, a := s.inc.w, s.inc.actor(rows.partition, roleWrite)
 	do, err := a.call(ctx, pointWrite, time.Millisecond, 40*time.Millisecond)
 	if err != nil {
 		return errStorage

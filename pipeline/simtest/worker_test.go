@@ -56,7 +56,7 @@ func (inc *incarnation) config() pipeline.Config {
 	p := inc.w.plan
 	return pipeline.Config{
 		Topic: "events", Epoch: 1, Partitions: inc.w.traffic.Partitions, Worker: fmt.Sprint("w", inc.slot), ControlKey: controlKey,
-		Lateness: p.Lateness[inc.id%len(p.Lateness)], FlushAge: p.FlushAge, BatchRecords: p.Batches[inc.id%len(p.Batches)], CheckpointEvery: p.Every,
+		Lateness: p.Lateness[inc.id%len(p.Lateness)], FlushAge: p.FlushAge, BatchRecords: p.Batches[inc.id%len(p.Batches)], CheckpointEvery: p.Every, SlabRecords: p.Slab, Hasty: inc.w.mutant == hastyReads,
 		CheckpointIdle: p.Idle, CaptureUsers: p.Users, MaxRepeatIDs: p.MaxIDs, Drain: p.Drain,
 		Logger: slog.New(traceHandler{inc: inc}), Registerer: nobody{},
 		Failpoint: inc.failpoint, Probe: inc.w.probe, Scale: p.scale,

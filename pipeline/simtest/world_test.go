@@ -51,6 +51,7 @@ const (
 	roleMain = iota
 	roleFetch
 	roleSave
+	roleWrite
 	rolesPartition // how many of them a partition has
 	roleGroup      = 20
 	roleNotice     = 21
@@ -158,7 +159,7 @@ func (inc *incarnation) role(partition int32, role int) *actor {
 }
 
 // here gives the actor of the calling goroutine: one that was registered, or
-// the saver of the partition whose goroutine made it.
+// the writer or the saver of the partition whose goroutine made it.
 func (inc *incarnation) here() *actor {
 	var buf [4096]byte
 	stack := buf[:runtime.Stack(buf[:], false)]
@@ -171,7 +172,11 @@ func (inc *incarnation) here() *actor {
 	_, made, _ := bytes.Cut(stack, []byte(" in goroutine "))
 	parent := goroutineID(append([]byte("goroutine "), made...))
 	if p := inc.w.actors[parent]; p != nil {
-		a := inc.role(p.partition, roleSave)
+		role := roleSave
+		if bytes.Contains(stack, []byte("(*partition).write(")) {
+			role = roleWrite
+		}
+		a := inc.role(p.partition, role)
 		inc.w.actors[id] = a
 		return a
 	}
