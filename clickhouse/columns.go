@@ -1,12 +1,56 @@
 package clickhouse
 
 import (
+	"encoding/binary"
+	"hash/maphash"
 	"math"
 	"slices"
 	"time"
 
 	"github.com/ClickHouse/ch-go/proto"
 )
+
+// texts is a column String, held as it travels: each value behind its length.
+// ch-go's keeps places beside the bytes and puts both together at the end.
+type texts struct {
+	buf  []byte
+	rows int
+}
+
+func (c *texts) Append(v string) {
+	c.begin(len(v))
+	c.buf = append(c.buf, v...)
+}
+
+func (c *texts) AppendBytes(v []byte) {
+	c.begin(len(v))
+	c.buf = append(c.buf, v...)
+}
+
+// begin writes the length of the next value.
+func (c *texts) begin(n int) {
+	c.rows++
+	if n < 0x80 {
+		c.buf = append(c.buf, byte(n))
+		return
+	}
+	c.buf = binary.AppendUvarint(c.buf, uint64(n))
+}
+
+// Type implements proto.ColInput.
+func (*texts) Type() proto.ColumnType { return proto.ColumnTypeString }
+
+// Rows implements proto.ColInput.
+func (c *texts) Rows() int { return c.rows }
+
+// Reset empties the column and keeps its memory.
+func (c *texts) Reset() { c.buf, c.rows = c.buf[:0], 0 }
+
+// EncodeColumn implements proto.ColInput.
+func (c *texts) EncodeColumn(b *proto.Buffer) { b.Buf = append(b.Buf, c.buf...) }
+
+// WriteColumn implements proto.ColInput.
+func (c *texts) WriteColumn(w *proto.Writer) { w.ChainBuffer(c.EncodeColumn) }
 
 // lowCardinality is a column LowCardinality(String) that takes bytes without
 // allocating for a value that it already has. ch-go's own takes strings, keeps
@@ -15,8 +59,16 @@ type lowCardinality struct {
 	index map[string]uint32 // value → place in dict
 	dict  proto.ColStr
 	keys  []uint32 // place in dict, by row
-	last  uint32   // place of the row before: neighbours are often equal
+	// Most values were there a few rows before. What recent says is looked up in
+	// dict before it is believed, so it outlives Reset.
+	seed     maphash.Seed
+	recent   [recentValues]uint32 // places of recent values, by hash
+	lastText string               // what the last call of Append was given, if there was one since Reset,
+	lastKey  uint32               // and its place
+	lastSet  bool
 }
+
+const recentValues = 256
 
 // Bits of the column's head in the Native format: keys of the dictionary travel
 // with the block, and there is no other.
@@ -25,27 +77,42 @@ const (
 	lowCardinalityUpdate  = 1<<9 | 1<<10
 )
 
-func newLowCardinality() *lowCardinality { return &lowCardinality{index: map[string]uint32{}} }
+func newLowCardinality() *lowCardinality {
+	return &lowCardinality{index: map[string]uint32{}, seed: maphash.MakeSeed()}
+}
 
-func (c *lowCardinality) Append(v string) { appendValue(c, v) }
+// Append is for values that are often the same string as in the row before: the
+// comparison ends with the pointers.
+func (c *lowCardinality) Append(v string) {
+	if !c.lastSet || v != c.lastText {
+		c.lastText, c.lastKey, c.lastSet = v, keyOf(c, v), true
+	}
+	c.keys = append(c.keys, c.lastKey)
+}
 
-func (c *lowCardinality) AppendBytes(v []byte) { appendValue(c, v) }
-
-func appendValue[T string | []byte](c *lowCardinality, v T) {
-	if len(c.keys) > 0 {
-		p := c.dict.Pos[c.last]
+// AppendBytes appends a value that it copies if it is new.
+func (c *lowCardinality) AppendBytes(v []byte) {
+	recent := &c.recent[maphash.Bytes(c.seed, v)%recentValues]
+	if at := *recent; int(at) < len(c.dict.Pos) {
+		p := c.dict.Pos[at]
 		if string(c.dict.Buf[p.Start:p.End]) == string(v) {
-			c.keys = append(c.keys, c.last)
+			c.keys = append(c.keys, at)
 			return
 		}
 	}
+	*recent = keyOf(c, v)
+	c.keys = append(c.keys, *recent)
+}
+
+// keyOf gives the place of a value in the dictionary, a new one if need be.
+func keyOf[T string | []byte](c *lowCardinality, v T) uint32 {
 	at, ok := c.index[string(v)]
 	if !ok {
 		at = uint32(len(c.index))
 		c.dict.Append(string(v))
 		c.index[string(v)] = at
 	}
-	c.keys, c.last = append(c.keys, at), at
+	return at
 }
 
 // Type implements proto.ColInput.
@@ -58,7 +125,7 @@ func (c *lowCardinality) Rows() int { return len(c.keys) }
 func (c *lowCardinality) Reset() {
 	clear(c.index)
 	c.dict.Reset()
-	c.keys, c.last = c.keys[:0], 0
+	c.keys, c.lastSet = c.keys[:0], false
 }
 
 // EncodeState implements proto.StateEncoder.
@@ -78,15 +145,21 @@ func (c *lowCardinality) EncodeColumn(b *proto.Buffer) {
 	b.PutInt64(int64(n))
 	c.dict.EncodeColumn(b)
 	b.PutInt64(int64(len(c.keys)))
-	b.Buf = slices.Grow(b.Buf, len(c.keys)<<width)
-	for _, k := range c.keys {
-		switch width {
-		case 0:
-			b.Buf = append(b.Buf, byte(k))
-		case 1:
-			b.Buf = append(b.Buf, byte(k), byte(k>>8))
-		default:
-			b.Buf = append(b.Buf, byte(k), byte(k>>8), byte(k>>16), byte(k>>24))
+	from := len(b.Buf)
+	b.Buf = slices.Grow(b.Buf, len(c.keys)<<width)[:from+len(c.keys)<<width]
+	to := b.Buf[from:]
+	switch width {
+	case 0:
+		for i, k := range c.keys {
+			to[i] = byte(k)
+		}
+	case 1:
+		for i, k := range c.keys {
+			binary.LittleEndian.PutUint16(to[2*i:], uint16(k))
+		}
+	default:
+		for i, k := range c.keys {
+			binary.LittleEndian.PutUint32(to[4*i:], k)
 		}
 	}
 }

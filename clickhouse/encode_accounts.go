@@ -15,8 +15,8 @@ type rejectsBlock struct {
 	place
 
 	reason, field    *lowCardinality
-	detail, key, raw *proto.ColStr
-	file             *proto.ColStr
+	detail, key, raw *texts
+	file             *texts
 	rawBytes         *proto.ColUInt32
 	recorded         *proto.ColDateTime64
 	offset           *proto.ColInt64
@@ -25,7 +25,7 @@ type rejectsBlock struct {
 
 func newRejectsBlock() *rejectsBlock {
 	b := &rejectsBlock{block: block{table: "rejects_versions"}}
-	text := func(name string) *proto.ColStr { return column(&b.block, name, new(proto.ColStr)) }
+	text := func(name string) *texts { return column(&b.block, name, new(texts)) }
 	b.place = newPlace(&b.block)
 	b.offset = column(&b.block, "offset", new(proto.ColInt64))
 	b.reason, b.field = column(&b.block, "reason", newLowCardinality()), column(&b.block, "field", newLowCardinality())

@@ -12,14 +12,14 @@ type usersBlock struct {
 	place
 
 	network, zone *lowCardinality
-	user, name    *proto.ColStr
+	user, name    *texts
 	version       *proto.ColUInt64
 }
 
 func newUsersBlock() *usersBlock {
 	b := &usersBlock{block: block{table: "users_versions"}}
-	b.network, b.user = column(&b.block, "network_id", newLowCardinality()), column(&b.block, "user_id", new(proto.ColStr))
-	b.name, b.zone = column(&b.block, "name", new(proto.ColStr)), column(&b.block, "zone", newLowCardinality())
+	b.network, b.user = column(&b.block, "network_id", newLowCardinality()), column(&b.block, "user_id", new(texts))
+	b.name, b.zone = column(&b.block, "name", new(texts)), column(&b.block, "zone", newLowCardinality())
 	b.place = newPlace(&b.block)
 	b.version = column(&b.block, "version", new(proto.ColUInt64))
 	return b
@@ -41,7 +41,7 @@ type settingsBlock struct {
 	place
 
 	network, zone    *lowCardinality
-	title            *proto.ColStr
+	title            *texts
 	offset, position *proto.ColInt64
 	gap, retention   *proto.ColUInt32
 	dark             *pairs[int64]
@@ -53,7 +53,7 @@ func newSettingsBlock() *settingsBlock {
 	b.network = column(&b.block, "network_id", newLowCardinality())
 	b.place = newPlace(&b.block)
 	b.offset, b.position = column(&b.block, "offset", new(proto.ColInt64)), column(&b.block, "position", new(proto.ColInt64))
-	b.title, b.zone = column(&b.block, "title", new(proto.ColStr)), column(&b.block, "zone", newLowCardinality())
+	b.title, b.zone = column(&b.block, "title", new(texts)), column(&b.block, "zone", newLowCardinality())
 	b.gap = column(&b.block, "gap_ms", new(proto.ColUInt32))
 	b.retention = column(&b.block, "retention_days", new(proto.ColUInt32))
 	b.dark = column(&b.block, "dark", newInt64Pairs())
@@ -84,17 +84,17 @@ type factsBlock struct {
 	place
 
 	network, zone *lowCardinality
-	user, name    *proto.ColStr
+	user, name    *texts
 	offset        *proto.ColInt64
 	version       *proto.ColUInt64
 }
 
 func newFactsBlock() *factsBlock {
 	b := &factsBlock{block: block{table: "user_facts_versions"}}
-	b.network, b.user = column(&b.block, "network_id", newLowCardinality()), column(&b.block, "user_id", new(proto.ColStr))
+	b.network, b.user = column(&b.block, "network_id", newLowCardinality()), column(&b.block, "user_id", new(texts))
 	b.place = newPlace(&b.block)
 	b.offset = column(&b.block, "offset", new(proto.ColInt64))
-	b.zone, b.name = column(&b.block, "zone", newLowCardinality()), column(&b.block, "name", new(proto.ColStr))
+	b.zone, b.name = column(&b.block, "zone", newLowCardinality()), column(&b.block, "name", new(texts))
 	b.version = column(&b.block, "version", new(proto.ColUInt64))
 	return b
 }

@@ -47,7 +47,7 @@ type eventsBlock struct {
 
 	network, source, typ, kind, category, action, class, zone, contextZone, agent *lowCardinality
 
-	user, id, label, device, content, contentName, contentSlug, url, props *proto.ColStr
+	user, id, label, device, content, contentName, contentSlug, url, props *texts
 
 	time, received                   *proto.ColDateTime64
 	gap                              *proto.ColUInt32
@@ -60,7 +60,7 @@ type eventsBlock struct {
 func newEventsBlock() *eventsBlock {
 	b := &eventsBlock{block: block{table: "events_versions"}}
 	low := func(name string) *lowCardinality { return column(&b.block, name, newLowCardinality()) }
-	text := func(name string) *proto.ColStr { return column(&b.block, name, new(proto.ColStr)) }
+	text := func(name string) *texts { return column(&b.block, name, new(texts)) }
 	flag := func(name string) *proto.ColBool { return column(&b.block, name, new(proto.ColBool)) }
 	b.network, b.user, b.id, b.source = low("network_id"), text("user_id"), text("event_id"), low("source")
 	b.time, b.received = column(&b.block, "time", newInstants()), column(&b.block, "received_at", newInstants())

@@ -17,7 +17,7 @@ type sessionsBlock struct {
 
 	network, class, end, zone *lowCardinality
 
-	user, device          *proto.ColStr
+	user, device          *texts
 	id                    *proto.ColUUID
 	started, ended        *proto.ColDateTime
 	date                  *proto.ColDate
@@ -33,9 +33,9 @@ type sessionsBlock struct {
 func newSessionsBlock() *sessionsBlock {
 	b := &sessionsBlock{block: block{table: "sessions_versions"}, zones: locations{}}
 	low := func(name string) *lowCardinality { return column(&b.block, name, newLowCardinality()) }
-	b.network, b.user = low("network_id"), column(&b.block, "user_id", new(proto.ColStr))
+	b.network, b.user = low("network_id"), column(&b.block, "user_id", new(texts))
 	b.started, b.id = column(&b.block, "started_at", newSeconds()), column(&b.block, "session_id", new(proto.ColUUID))
-	b.device, b.class = column(&b.block, "device_id", new(proto.ColStr)), low("device_class")
+	b.device, b.class = column(&b.block, "device_id", new(texts)), low("device_class")
 	b.date, b.ended = column(&b.block, "date", new(proto.ColDate)), column(&b.block, "ended_at", newSeconds())
 	b.duration = column(&b.block, "duration_s", new(proto.ColUInt32))
 	b.startedMs, b.endedMs = column(&b.block, "started_ms", new(proto.ColInt64)), column(&b.block, "ended_ms", new(proto.ColInt64))
@@ -112,7 +112,7 @@ type slicesBlock struct {
 
 	network, class, zone *lowCardinality
 
-	user, device               *proto.ColStr
+	user, device               *texts
 	id                         *proto.ColUUID
 	date                       *proto.ColDate
 	started, ended             *proto.ColDateTime
@@ -129,9 +129,9 @@ func newSlicesBlock() *slicesBlock {
 	b := &slicesBlock{block: block{table: "session_days_versions"}}
 	low := func(name string) *lowCardinality { return column(&b.block, name, newLowCardinality()) }
 	flag := func(name string) *proto.ColBool { return column(&b.block, name, new(proto.ColBool)) }
-	b.network, b.user = low("network_id"), column(&b.block, "user_id", new(proto.ColStr))
+	b.network, b.user = low("network_id"), column(&b.block, "user_id", new(texts))
 	b.date, b.id = column(&b.block, "date", new(proto.ColDate)), column(&b.block, "session_id", new(proto.ColUUID))
-	b.device, b.class = column(&b.block, "device_id", new(proto.ColStr)), low("device_class")
+	b.device, b.class = column(&b.block, "device_id", new(texts)), low("device_class")
 	b.started, b.ended = column(&b.block, "started_at", newSeconds()), column(&b.block, "ended_at", newSeconds())
 	b.duration = column(&b.block, "duration_s", new(proto.ColUInt32))
 	b.runs = column(&b.block, "runs", newSecondPairs())

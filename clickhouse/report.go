@@ -23,7 +23,7 @@ type reportBlock struct {
 	block
 	place
 
-	worker                             *proto.ColStr
+	worker                             *texts
 	next, published, committed, logEnd *proto.ColInt64
 	open, outOfOrder                   *proto.ColInt64
 	caughtUp, checkpoint               *optionalInstants
@@ -70,7 +70,7 @@ func newReportBlock() *reportBlock {
 		return column(&b.block, name, &optionalInstants{ms: newInstants()})
 	}
 	b.place = newPlace(&b.block)
-	b.worker = column(&b.block, "worker", new(proto.ColStr))
+	b.worker = column(&b.block, "worker", new(texts))
 	b.next, b.published, b.committed = number("next_offset"), number("published_offset"), number("committed_offset")
 	b.logEnd, b.open, b.outOfOrder = number("log_end"), number("open_sessions"), number("out_of_orderness_ms")
 	b.caughtUp, b.checkpoint = maybe("caught_up_at"), maybe("checkpoint_at")
