@@ -22,7 +22,7 @@ type javaPeer struct {
 // memoryLimit ends a run on Streams' in-memory store, whose look-up walks over
 // every end of a session within the gap: the more users, the slower each event.
 // All of the log would take hours; a small one is checked.
-const memoryLimit = time.Minute
+const memoryLimit = 30 * time.Second
 
 func (j javaPeer) name() string {
 	state := map[string]string{"heap": "heap state", "rocksdb": "RocksDB", "memory": "in-memory store"}[j.state]

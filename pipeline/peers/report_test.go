@@ -55,10 +55,18 @@ const legend = `events/s: from the first record read to everything committed (Fl
 CPU: user and system time of the processes from the first record to the end, merges of ClickHouse that follow included; and in their whole lives, start-up included. Broker and harness are in neither.
 Memory: VmHWM of the processes, added. D = Daybook with rows dropped, S = everything stored. "CPU ÷ D": how many times D's CPU an event, by the first of the two, which favours what starts slowly; "D ÷ rate": how many times its events/s D has.`
 
+// warmEvents is a log in which start-up and compiling no longer decide about a
+// JVM: of Flink with heap state half of all CPU lay before the first record of a
+// million.
+const warmEvents = 5_000_000
+
 func (r *report) text() string {
 	var b strings.Builder
 	fmt.Fprintln(&b, strings.Join(r.head, "\n"))
 	fmt.Fprintf(&b, "%s\n", legend)
+	if r.events < warmEvents {
+		fmt.Fprintln(&b, "A short log: compiling is a large part of what the JVMs' figures show, at its start-up and after. Quote a whole run.")
+	}
 	for _, partitions := range r.partitions() {
 		rows := r.medians(partitions)
 		find := func(name string) *measured {
