@@ -53,6 +53,15 @@ func (s *state) prefetch(records []record) {
 	s.ready = ready
 }
 
+// prefetchKeys does so with keys that a flush looks at.
+func (s *state) prefetchKeys(keys []*key) {
+	sum := uint64(0)
+	for _, k := range keys {
+		sum += uint64(k.list) + uint64(len(k.Segs())) // one in each of their lines
+	}
+	s.fetched += sum
+}
+
 // look computes where an event is looked up.
 func (s *state) look(n *network, r *record) {
 	r.lookup = lookup{net: n, user: n.hash(r.event.User), id: dedupe.Entry{

@@ -79,7 +79,10 @@ func (s *state) publish(f *schemas.Flush, n *network, force bool, budget *int) {
 	w := &n.waiting
 	fresh := w.fresh
 	w.fresh = w.spare[:0]
-	for _, k := range fresh {
+	for i, k := range fresh {
+		if i%prefetchRun == 0 {
+			s.prefetchKeys(fresh[i:min(i+prefetchRun, len(fresh))])
+		}
 		if k.list == listFresh {
 			s.publishKey(f, k, force, budget)
 		}
@@ -94,6 +97,9 @@ func (s *state) publish(f *schemas.Flush, n *network, force bool, budget *int) {
 	for _, b := range buckets {
 		due := b.due <= s.now || b.leave < stays
 		for len(b.keys) > 0 && (due || *budget > 0 && (force || s.owed > 0 && b.captures != s.captures)) {
+			if len(b.keys)%prefetchRun == 0 {
+				s.prefetchKeys(b.keys[len(b.keys)-prefetchRun:])
+			}
 			k := b.keys[len(b.keys)-1]
 			b.keys = b.keys[:len(b.keys)-1]
 			if k.list == b.number {
