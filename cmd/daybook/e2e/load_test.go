@@ -21,12 +21,11 @@ type liveLoad struct {
 	users *rand.Zipf
 	sent  int64
 
-	event   schemas.Event
-	key     []byte
-	value   []byte
-	id      []byte
-	user    []byte
-	content []byte
+	event  schemas.Event
+	agents [][]byte
+	key    []byte
+	value  []byte
+	fields [7][]byte // what differs from event to event
 }
 
 // What the load is of: as many people as a network of some size has online, some
@@ -38,21 +37,33 @@ const (
 
 func newLiveLoad(to *source.Producer) *liveLoad {
 	rng := rand.New(rand.NewPCG(5, 6))
-	return &liveLoad{to: to, rng: rng, users: rand.NewZipf(rng, 1.1, 50, loadUsers-1), event: schemas.Event{
+	l := &liveLoad{to: to, rng: rng, users: rand.NewZipf(rng, 1.1, 50, loadUsers-1), event: schemas.Event{
 		Source: []byte("load"), Network: []byte(loadNetwork), Category: []byte("content"), Action: []byte("view"), Label: []byte("article"),
-		ContentName: []byte("A page that somebody looks at"), URL: []byte("https://example.org/articles/2026/a-page-that-somebody-looks-at"),
-		UserAgent: []byte("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"),
 	}}
+	for i := range 40 {
+		l.agents = append(l.agents, fmt.Appendf(nil, "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/%d.0.0.0 Safari/537.36", 103+i))
+	}
+	return l
 }
 
-// send produces one event of about 340 bytes.
+// send produces one event of about 340 bytes. Its id is random, as those of
+// producers are: nothing else in it takes as much room on disk.
 func (l *liveLoad) send(ctx context.Context, at time.Time) error {
 	l.sent++
-	e := &l.event
-	l.id = strconv.AppendInt(append(l.id[:0], "load-"...), l.sent, 10)
-	l.user = strconv.AppendUint(append(l.user[:0], "user-"...), l.users.Uint64(), 10)
-	l.content = strconv.AppendInt(append(l.content[:0], "page-"...), int64(l.rng.IntN(10_000)), 10)
-	e.ID, e.User, e.ContentID, e.TimeMs = l.id, l.user, l.content, at.UnixMilli()
+	e, f := &l.event, &l.fields
+	user, page := l.users.Uint64(), l.rng.Uint64N(10_000)
+	write := func(i int, name string, n uint64, base int) []byte {
+		f[i] = strconv.AppendUint(append(f[i][:0], name...), n, base)
+		return f[i]
+	}
+	e.ID = write(0, "", l.rng.Uint64(), 16)
+	e.ID = strconv.AppendUint(append(e.ID, '-'), l.rng.Uint64(), 16)
+	f[0] = e.ID
+	e.User, e.DeviceID = write(1, "user-", user, 10), write(2, "device-", user*2+page&1, 10)
+	e.ContentID, e.ContentName = write(3, "page-", page, 10), write(4, "The page of number ", page, 10)
+	e.URL, e.Props = write(5, "https://example.org/articles/", page, 10), append(write(6, `{"ref":`, l.rng.Uint64N(1_000_000), 10), '}')
+	f[6] = e.Props
+	e.UserAgent, e.TimeMs = l.agents[user%uint64(len(l.agents))], at.UnixMilli()
 	l.value = schemas.AppendEvent(l.value[:0], e)
 	l.key = append(append(append(l.key[:0], e.Network...), '/'), e.User...)
 	return l.to.Send(ctx, &source.Outgoing{Key: l.key, Value: l.value, Partition: -1})

@@ -1,12 +1,14 @@
 package e2e
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
+	"net/http"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -121,8 +123,8 @@ func (m *bench) diskBytes(s *site) (tables, log float64) {
 	return stored / events, float64(bytes) / events
 }
 
-// sessionMemory gives by how many bytes the worker grows for a session that is
-// open.
+// sessionMemory gives by how many bytes the worker's heap grows for a user with an
+// open session and one event: both, its key and the event's id.
 func (m *bench) sessionMemory(b *testing.B, s *site, to *source.Producer) float64 {
 	b.Helper()
 	before, open := m.workerBytes(s), m.openSessions()
@@ -140,12 +142,11 @@ func (m *bench) sessionMemory(b *testing.B, s *site, to *source.Producer) float6
 		b.Fatal(err)
 	}
 	m.awaitLag(s, 0, startLimit)
-	time.Sleep(5 * time.Second) // a collection of garbage comes with the flushes
 	more := m.openSessions() - open
 	if more < *sizingSessions/2 {
 		b.Fatalf("%d more sessions are open, want some %d", more, *sizingSessions)
 	}
-	return float64(m.workerBytes(s)-before) / float64(more)
+	return (m.workerBytes(s) - before) / float64(more)
 }
 
 func (m *bench) openSessions() int64 {
@@ -153,18 +154,34 @@ func (m *bench) openSessions() int64 {
 	return m.number("SELECT sum(open_sessions) FROM daybook.partitions")
 }
 
-// workerBytes is what the worker has in memory now.
-func (m *bench) workerBytes(s *site) int64 {
+// workerBytes is what lives on the worker's heap now: what its profile says after
+// a collection.
+func (m *bench) workerBytes(s *site) float64 {
 	m.tb.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.workers[0].pid()))
+	var address string
+	for line := range strings.Lines(s.workers[0].tail()) {
+		var said struct{ Metrics string }
+		if json.Unmarshal([]byte(line), &said) == nil && said.Metrics != "" {
+			address = said.Metrics
+		}
+	}
+	var metrics string
+	for _, path := range []string{"/debug/pprof/heap?gc=1", "/metrics"} {
+		req, err := http.NewRequest(http.MethodGet, address+path, http.NoBody)
+		if err != nil {
+			m.tb.Fatal(err)
+		}
+		if metrics, err = answerOf(req); err != nil {
+			m.tb.Fatal(err)
+		}
+	}
+	_, rest, _ := strings.Cut(metrics, "\ngo_memstats_heap_alloc_bytes ")
+	text, _, _ := strings.Cut(rest, "\n")
+	bytes, err := strconv.ParseFloat(text, 64)
 	if err != nil {
-		m.tb.Fatal(err)
+		m.tb.Fatalf("read the worker's metrics at %q: %v", address, err)
 	}
-	var total, resident int64
-	if _, err := fmt.Sscan(string(text), &total, &resident); err != nil {
-		m.tb.Fatal(err)
-	}
-	return resident * int64(os.Getpagesize())
+	return bytes
 }
 
 // sizing is the table, with what it is derived from.
@@ -180,7 +197,7 @@ func sizing(prices map[string]price, diskBytes, logBytes, sessionBytes float64) 
 	out.WriteString(table(rows...))
 	fmt.Fprintf(&out, `
 an event takes %.0f bytes in the tables (sessions, days and accounts of it included) and %.0f in the log;
-an open session %.0f bytes of the worker, %.0f MB a million; a worker's core takes %.0f events/s
+a user with an open session takes %.0f bytes of the worker's heap, %.0f MB a million, twice that until it is collected; a worker's core takes %.0f events/s
 
 partitions = max(%d, events/s / (%.0f %% × events/s of a core)): one goroutine applies a partition
 busy cores = partitions × cores a partition + events/s × CPU an event;  cores = busy cores / %.0f %%
