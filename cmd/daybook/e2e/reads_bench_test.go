@@ -119,7 +119,8 @@ func (s *reads) serve() {
 	dsn.User, dsn.Path = url.UserPassword(s.User, s.Password), "/daybook"
 	path, _ := binary() // built by startDev
 	s.api = exec.Command(path, "serve", "--data", s.t.TempDir(), "--api", addr)
-	s.api.Env = environment("DAYBOOK_CLICKHOUSE_DSN="+dsn.String(), "DAYBOOK_ADMIN_KEY="+key)
+	s.api.Env = environment("DAYBOOK_CLICKHOUSE_DSN="+dsn.String(), "DAYBOOK_ADMIN_KEY="+key, "DAYBOOK_LOG_LEVEL=error")
+	s.api.Stderr = os.Stderr // why requests were refused
 	if err := s.api.Start(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -203,8 +204,11 @@ func (s *reads) network(r *rand.Rand) string {
 func (s *reads) questions() []readCase {
 	first, _ := time.Parse(time.DateOnly, readsFirstDay)
 	day := func(r *rand.Rand) time.Time { return first.AddDate(0, 0, 1+r.IntN(readsSpan-16)) }
+	// In a small store not every user of the generator has come.
+	people := s.sql("SELECT network_id, user_id FROM daybook.users WHERE network_id LIKE 'load-%' ORDER BY cityHash64(network_id, user_id) LIMIT 50000")
 	user := func(r *rand.Rand) string {
-		return "/v1/networks/" + s.network(r) + "/users/user-" + strconv.Itoa(r.IntN(readsUsers))
+		one := people[r.IntN(len(people))]
+		return "/v1/networks/" + one[0] + "/users/" + one[1]
 	}
 	last, _ := time.Parse(time.DateOnly, readsLiveDay)
 	quarter := "/rollups/daily?limit=100&from=" + last.AddDate(0, 0, -89).Format(time.DateOnly) + "&to=" + readsLiveDay
