@@ -38,6 +38,10 @@ const (
 	gatherBytes   = 32 << 20
 )
 
+// leastBatchBytes is the share of Config.BatchBytes that a partition gets at least,
+// however many of them there are.
+const leastBatchBytes = 2 << 20
+
 // newBatch begins the next batch where the state ends. What follows on late
 // records is likely to be late, too: it gathers at once.
 func (p *partition) newBatch() {
@@ -103,7 +107,7 @@ func (p *partition) take(until int64) (stopped bool, err error) {
 			return false, err
 		}
 		b.count(s, at)
-		b.full = b.records >= p.pace.limit || b.bytes >= p.cfg.BatchBytes || s.ends && s.done()
+		b.full = b.records >= p.pace.limit || b.bytes >= p.batchBytes || s.ends && s.done()
 	}
 	p.encode()
 	if s.done() && !stopped {
@@ -191,7 +195,7 @@ func (p *partition) gathered() (until int64, full bool) {
 			return s.records[s.at+left].offset, true
 		}
 		until, records, bytes = s.next, records+s.left(), bytes+s.bytes
-		if s.ends || s.err != nil || records == limit || bytes >= min(p.cfg.BatchBytes, gatherBytes) {
+		if s.ends || s.err != nil || records == limit || bytes >= min(p.batchBytes, gatherBytes) {
 			return until, true
 		}
 	}

@@ -20,8 +20,8 @@ type Config struct {
 	OutOfOrder time.Duration // watermark behind the greatest event time; 1 min
 
 	FlushAge        time.Duration // a record waits at most this long for its flush; 1 s
-	BatchRecords    int           // records of a batch; 32,768
-	BatchBytes      int           // bytes of a batch's records; 32 MB
+	BatchRecords    int           // records of a batch; 250,000: behind a backlog small inserts are what costs storage most
+	BatchBytes      int           // bytes of the records of a batch of each partition that the worker owns, together; 64 MB
 	SlabRecords     int           // records that are decoded, applied and encoded at once; 256: 150 KB, a part of a core's second cache
 	CheckpointEvery time.Duration // 30 s
 	CheckpointBytes int64         // of records since the last checkpoint that call for one; 64 MB
@@ -55,8 +55,8 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.Lateness, 2*time.Hour)
 	setDefault(&c.OutOfOrder, time.Minute)
 	setDefault(&c.FlushAge, time.Second)
-	setDefault(&c.BatchRecords, 32_768)
-	setDefault(&c.BatchBytes, 32<<20)
+	setDefault(&c.BatchRecords, 250_000)
+	setDefault(&c.BatchBytes, 64<<20)
 	setDefault(&c.SlabRecords, 256)
 	setDefault(&c.CheckpointEvery, 30*time.Second)
 	setDefault(&c.CheckpointBytes, 64<<20)

@@ -35,7 +35,9 @@ type partition struct {
 	taken   int64   // offset up to which slabs were received
 	batch   batch
 	pace    pace
-	writing *writing // the flush under way; nil if every one is durable
+
+	batchBytes int      // of the records of a batch
+	writing    *writing // the flush under way; nil if every one is durable
 
 	pointer    source.Pointer   // of the last commit
 	kept       []source.Pointer // checkpoints that exist, newest first
@@ -66,7 +68,7 @@ func newPartition(id int32, cfg *Config, log Log, store Store, group committer, 
 	rules, poison := cfg.rules(), newPoison(cfg, id)
 	return &partition{
 		id: id, cfg: cfg, rules: &rules, log: log, store: store, group: group, metrics: m,
-		pace:   newPace(cfg.BatchRecords),
+		pace: newPace(cfg.BatchRecords), batchBytes: cfg.BatchBytes,
 		logger: cfg.Logger.With(slog.Int("partition", int(id))), poison: poison,
 		reader: newReader(cfg, log, id, &decoder{
 			rules: &rules, controlKey: cfg.ControlKey, partition: id, partitions: cfg.Partitions, classes: enrich.New(classCache),

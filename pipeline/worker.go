@@ -158,6 +158,7 @@ func (w *Worker) attempt(ctx context.Context, gen Generation, id int32) error {
 		return fmt.Errorf("read committed offset of partition %d: %w", id, err)
 	}
 	p := newPartition(id, &w.cfg, w.log, w.store, gen, w.metrics)
+	p.batchBytes = max(leastBatchBytes, w.cfg.BatchBytes/len(gen.Assignment().Partitions))
 	w.mu.Lock()
 	w.owned[id] = p
 	w.resumeAfterPanic(p, gen)

@@ -42,7 +42,8 @@ type config struct {
 	Group              string        `env:"GROUP" envDefault:"daybook" help:"consumer group of the workers"`
 	SessionTimeout     time.Duration `env:"SESSION_TIMEOUT" envDefault:"6s" help:"after this long without a heartbeat a worker's partitions go to others"`
 	FlushInterval      time.Duration `env:"FLUSH_INTERVAL" envDefault:"800ms" help:"longest time that a record waits for its flush"`
-	BatchRecords       int           `env:"BATCH_RECORDS" envDefault:"50000" help:"most records of one flush"`
+	BatchRecords       int           `env:"BATCH_RECORDS" envDefault:"250000" help:"most records of one flush, behind a backlog"`
+	BatchBytes         int           `env:"BATCH_BYTES" envDefault:"67108864" help:"most bytes of records in one flush of every partition of a worker, together; its memory is some three times that"`
 	CheckpointInterval time.Duration `env:"CHECKPOINT_INTERVAL" envDefault:"30s" help:"a checkpoint and a commit at least this often"`
 	OutOfOrderness     time.Duration `env:"OUT_OF_ORDERNESS" envDefault:"1m" help:"how far the watermark stays behind the greatest event time"`
 	Lateness           time.Duration `env:"LATENESS" envDefault:"2h" help:"how far the horizon stays behind the watermark; older records are read back from storage"`
@@ -115,6 +116,7 @@ func (c *config) validateKafka(p *problems) {
 	between(p, "KAFKA_REPLICATION", int64(c.KafkaReplication), 1, 16)
 	between(p, "KAFKA_RETENTION_BYTES", c.KafkaRetentionByte, 0, 1<<50)
 	between(p, "BATCH_RECORDS", int64(c.BatchRecords), 1, 1_000_000)
+	between(p, "BATCH_BYTES", int64(c.BatchBytes), 1<<20, 1<<30)
 	between(p, "BROKER_DISK_BYTES", c.BrokerDiskBytes, 64<<20, 1<<50)
 	between(p, "ENGINE_MEMORY_BYTES", c.EngineMemory, 256<<20, 1<<42)
 	between(p, "REPLAY_MEMORY_BYTES", c.ReplayMemoryBytes, 1<<20, 1<<40)
