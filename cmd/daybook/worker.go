@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -68,9 +69,9 @@ func (a *app) startWorkerAlone(ctx context.Context, run *parts, found *servers, 
 
 // openStores opens Kafka and ClickHouse and makes readiness depend on both.
 func (a *app) openStores(ctx context.Context, run *parts, found *servers, state *health) (*clickhouse.Store, *source.Client, error) {
-	store, err := clickhouse.Open(ctx, clickhouse.Options{
-		DSN: found.ClickHouse.String(), Log: a.log, OnInsert: insertMetrics(state.registry), Failpoint: a.failpoint,
-	})
+	var store *clickhouse.Store
+	options := clickhouse.Options{DSN: found.ClickHouse.String(), Log: a.log, OnInsert: insertMetrics(state.registry), Failpoint: a.failpoint}
+	err := a.patiently(ctx, "open storage", func() (err error) { store, err = clickhouse.Open(ctx, options); return err })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -88,18 +89,44 @@ func (a *app) openStores(ctx context.Context, run *parts, found *servers, state 
 	return store, client, nil
 }
 
+// startPatience is how long a worker that starts waits for Kafka and ClickHouse:
+// on a machine that boots all three start together. Then the address is more likely
+// to be wrong than the server slow, and the error ends the process.
+const startPatience = time.Minute
+
+// patiently repeats what cannot be done because a server does not answer.
+func (a *app) patiently(ctx context.Context, what string, try func() error) error {
+	deadline := time.Now().Add(startPatience)
+	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := try()
+		if err == nil || !errors.Is(err, clickhouse.ErrTransient) && !errors.Is(err, source.ErrTransient) || time.Now().After(deadline) {
+			return err
+		}
+		a.log.LogAttrs(ctx, slog.LevelWarn, "not there yet, trying again", slog.String("doing", what), slog.String("error", err.Error()), slog.Duration("after", wait))
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
 // startWorker finds the topic's epoch and joins the group.
 func (a *app) startWorker(ctx context.Context, run *parts, state *health, client *source.Client, store *clickhouse.Store, key []byte) (*pipeline.Worker, error) {
 	topic := client.EventsTopic()
-	id, err := client.TopicID(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
-	epoch, err := store.TopicEpoch(ctx, topic, id)
-	if err != nil {
-		return nil, err
-	}
-	partitions, err := client.EpochPartitions(ctx)
+	var epoch uint16
+	var partitions int
+	err := a.patiently(ctx, "find the topic and its epoch", func() error {
+		id, err := client.TopicID(ctx, topic)
+		if err != nil {
+			return err
+		}
+		if epoch, err = store.TopicEpoch(ctx, topic, id); err != nil {
+			return err
+		}
+		partitions, err = client.EpochPartitions(ctx)
+		return err
+	})
 	if errors.Is(err, source.ErrPartitionCount) {
 		err = fmt.Errorf("%w; %s", err, partitionsRemedy)
 	}

@@ -205,3 +205,17 @@ func TestProxy_APIAnswersWholeOrNot(t *testing.T) {
 		r.await("the API to answer again", func() bool { code, text := ask(); return code == http.StatusOK && json.Valid([]byte(text)) })
 	}
 }
+
+// A worker that starts before its storage waits for it.
+func TestStart_WorkerBeforeStorage(t *testing.T) {
+	t.Parallel()
+	r, stop := startRig(t, siteConfig{workers: 1, partitions: 4, session: 2 * time.Second, checkpoint: time.Second}, 200)
+	w := r.site.workers[0]
+	r.must(r.site.engine.end(syscall.SIGKILL))
+	r.must(w.start())
+	r.await("the worker to ask in vain", func() bool { return strings.Contains(w.tail(), "not there yet, trying again") || w.pid() == 0 })
+	r.must(r.site.engine.start())
+	r.awaitProgress()
+	stop()
+	r.settle()
+}
