@@ -19,7 +19,10 @@ import (
 	"daybook/schemas"
 )
 
-var chainEvents = flag.Int("chain.events", 1_000_000, "events of BenchmarkChain")
+var (
+	chainEvents = flag.Int("chain.events", 2_000_000, "events of BenchmarkChain")
+	chainSlab   = flag.Int("chain.slab", 0, "records that are decoded, applied and encoded at once; 0: as in production")
+)
 
 // BenchmarkChain runs the real worker over one partition whose log is in memory, in
 // lz4 record batches as producers send them, up to Native blocks, which are dropped:
@@ -28,6 +31,7 @@ var chainEvents = flag.Int("chain.events", 1_000_000, "events of BenchmarkChain"
 // blocks of the flush before are three goroutines. The checkpoint at the end is not
 // in the figures.
 func BenchmarkChain(b *testing.B) {
+	var blocks clickhouse.Discard // a worker's blocks have grown after its first flushes
 	for _, users := range []int{10_000, 200_000} {
 		tape := chainTape(b, *chainEvents, users)
 		for _, procs := range []int{1, runtime.NumCPU()} {
@@ -36,7 +40,7 @@ func BenchmarkChain(b *testing.B) {
 				var cpu, took time.Duration
 				var allocs uint64
 				for b.Loop() {
-					c := newChain(b, tape)
+					c := newChain(b, tape, &blocks)
 					used, made, begin := processCPU(b), heapAllocs(), time.Now()
 					c.run()
 					cpu, allocs, took = cpu+c.used-used, allocs+c.made-made, took+c.at.Sub(begin)
@@ -108,7 +112,7 @@ var chainKey = []byte("0123456789abcdef0123456789abcdef")
 // chain is the log, the group and the storage of one worker.
 type chain struct {
 	*source.Tape
-	clickhouse.Discard
+	*clickhouse.Discard
 
 	tb     testing.TB
 	worker *pipeline.Worker
@@ -124,12 +128,13 @@ type chain struct {
 	at   time.Time
 }
 
-func newChain(tb testing.TB, tape *source.Tape) *chain {
+func newChain(tb testing.TB, tape *source.Tape, blocks *clickhouse.Discard) *chain {
 	tb.Helper()
-	c := &chain{tb: tb, Tape: tape}
+	c := &chain{tb: tb, Tape: tape, Discard: blocks}
 	c.ctx, c.end = context.WithCancel(tb.Context())
 	c.worker = pipeline.New(pipeline.Config{
-		Topic: "daybook.events", Epoch: 1, Partitions: 1, ControlKey: chainKey, CheckpointEvery: time.Hour, CheckpointIdle: 1 << 40, CheckpointBytes: 1 << 40,
+		Topic: "daybook.events", Epoch: 1, Partitions: 1, ControlKey: chainKey, CheckpointEvery: time.Hour, CheckpointIdle: 1 << 40, CheckpointBytes: 1 << 40, SlabRecords: *chainSlab,
+		FlushAge: 100 * time.Millisecond, // the last records wait for it
 	}, c, func() (pipeline.Group, error) { return c, nil }, c)
 	return c
 }
