@@ -21,7 +21,7 @@ type Store struct {
 	log      *slog.Logger
 	onInsert func(InsertStats)
 	fail     func(point string) error
-	encoders sync.Pool // of *flushEncoder: buffers, no state
+	encoders freeEncoders
 
 	groupsMu sync.Mutex
 	groups   map[string]*group // by table
@@ -41,14 +41,13 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{database: database, log: o.Log, onInsert: o.OnInsert, groups: map[string]*group{}}
+	s := &Store{database: database, log: o.Log, onInsert: o.OnInsert, groups: map[string]*group{}, encoders: newFreeEncoders()}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	if s.fail = o.Failpoint; s.fail == nil {
 		s.fail = func(string) error { return nil }
 	}
-	s.encoders.New = func() any { return newFlushEncoder(&s.encoders) }
 	if s.server, err = chgo.Open(opts); err != nil {
 		return nil, fmt.Errorf("open clickhouse: %w: %w", ErrAddress, err)
 	}

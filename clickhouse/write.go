@@ -2,7 +2,6 @@ package clickhouse
 
 import (
 	"context"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -12,7 +11,7 @@ import (
 // flushEncoder holds the rows of one flush as columns, a block a table. Its
 // memory is used again.
 type flushEncoder struct {
-	pool *sync.Pool
+	home freeEncoders
 
 	events   *eventsBlock
 	rejects  *rejectsBlock
@@ -25,9 +24,9 @@ type flushEncoder struct {
 	ledger   *ledgerBlock
 }
 
-func newFlushEncoder(pool *sync.Pool) *flushEncoder {
+func newFlushEncoder(home freeEncoders) *flushEncoder {
 	return &flushEncoder{
-		pool:   pool,
+		home:   home,
 		events: newEventsBlock(), rejects: newRejectsBlock(), settings: newSettingsBlock(), facts: newFactsBlock(),
 		sessions: newSessionsBlock(), slices: newSlicesBlock(), users: newUsersBlock(),
 		progress: newProgressBlock(), ledger: newLedgerBlock(),
@@ -66,20 +65,50 @@ func each[R any](f *schemas.Flush, rows []R, add func(*schemas.Flush, *R)) {
 	}
 }
 
-// keptBytes bounds what an idle encoder keeps of its largest block.
-const keptBytes = 64 << 20
+// keptBytes bounds what an idle encoder keeps of its largest block. Of one that has
+// grown with a backlog, and is filled to less than a sparseth of that, nothing is kept.
+const (
+	keptBytes = 64 << 20
+	smallBuf  = 1 << 20
+	sparse    = 8
+)
 
 // Release implements schemas.Rows.
 func (e *flushEncoder) Release() {
-	if cap(e.events.buf.Buf) <= keptBytes {
-		e.reset()
-		e.pool.Put(e)
+	used, has := len(e.events.buf.Buf), cap(e.events.buf.Buf)
+	if has > keptBytes || has > smallBuf && used < has/sparse {
+		return
+	}
+	e.reset()
+	select {
+	case e.home <- e:
+	default:
+	}
+}
+
+// freeEncoders are those whose memory waits for the next flush: two a partition of
+// a worker that owns eight. A sync.Pool is emptied by the garbage collector several
+// times while one flush is filled, and growing the columns anew was a tenth of the
+// worker's CPU (pprof of a worker behind a backlog).
+type freeEncoders chan *flushEncoder
+
+const keptEncoders = 16
+
+func newFreeEncoders() freeEncoders { return make(freeEncoders, keptEncoders) }
+
+// get gives an empty one.
+func (f freeEncoders) get() *flushEncoder {
+	select {
+	case e := <-f:
+		return e
+	default:
+		return newFlushEncoder(f)
 	}
 }
 
 // NewRows gives the rows of a flush, none yet.
 func (s *Store) NewRows() schemas.Rows {
-	return s.encoders.Get().(*flushEncoder) //nolint:forcetypeassert // New makes no other
+	return s.encoders.get()
 }
 
 // Write is WriteRows for a flush that is held as a whole.

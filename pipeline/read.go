@@ -145,6 +145,9 @@ func (r *reader) release(s *slab) {
 		s.chunk.Release()
 		s.chunk = nil
 	}
+	if !s.caughtUp.IsZero() {
+		s.drop() // there may be nothing to read for long
+	}
 	select {
 	case r.free <- s:
 	default:

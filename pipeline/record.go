@@ -32,6 +32,14 @@ type record struct {
 	lookup     lookup // in the state
 }
 
+// reset empties a record but for its event, half a kilobyte that decoding writes
+// anew: clearing it as well was 7 % of a worker's CPU. Who does not decode empties
+// the event.
+func (r *record) reset() {
+	r.reject, r.control, r.aside, r.repair = schemas.Reject{}, nil, nil, nil
+	r.timeMs, r.receivedMs, r.device, r.class, r.flags, r.lookup = 0, 0, nil, 0, 0, lookup{}
+}
+
 // decoder turns records into what apply needs. It belongs to one partition.
 type decoder struct {
 	rules      *Rules
@@ -62,14 +70,15 @@ func size(r *source.Record) int {
 	return n
 }
 
-// decode examines one record without any state; out is empty.
+// decode examines one record without any state; out is empty but for its event.
 func (d *decoder) decode(r *source.Record, out *record) {
 	out.offset, out.recordMs, out.key, out.value, out.headers = r.Offset, r.TimestampMs, r.Key, r.Value, r.Headers
 	if why, ok := d.hand.poison.setAside(r.Offset); ok {
-		out.reject = schemas.Reject{Reason: schemas.HandlerPanic, Remedy: why}
+		out.reject, out.event = schemas.Reject{Reason: schemas.HandlerPanic, Remedy: why}, schemas.Event{}
 		return
 	}
 	if len(r.Headers) > 0 && d.special(r, out) {
+		out.event = schemas.Event{}
 		return
 	}
 	e := &out.event

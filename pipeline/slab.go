@@ -32,23 +32,30 @@ type slab struct {
 // slabBytes bounds the records of a slab: a record may have a megabyte.
 const slabBytes = 256 << 10
 
-// reset empties a slab; what it held must not be used any more.
+// reset empties a slab; what it held must not be used any more. Its records are
+// emptied by who fills them (record.reset).
 func (s *slab) reset(from int64) {
-	clear(s.records) // drop the references into the chunk
 	s.from, s.next, s.pos, s.at, s.skipped, s.bytes = from, from, from, 0, 0, 0
 	s.records, s.skips = s.records[:0], s.skips[:0]
 	s.ends, s.more, s.first, s.chunk, s.logEnd, s.caughtUp, s.err = false, false, false, nil, 0, time.Time{}, nil
 }
 
-// extend gives the next record, empty: a record is half a kilobyte, so what
-// reset has cleared is not cleared again.
+// drop lets go of what the records refer to: their memory would keep that of a
+// chunk. While records come one after the other the next ones do so.
+func (s *slab) drop() {
+	clear(s.records[:cap(s.records)])
+}
+
+// extend gives the next record, empty.
 func (s *slab) extend() *record {
 	n := len(s.records)
 	if n == cap(s.records) {
 		s.records = slices.Grow(s.records, 1)
 	}
 	s.records = s.records[:n+1]
-	return &s.records[n]
+	r := &s.records[n]
+	r.reset()
+	return r
 }
 
 // left is how many of its records are not applied yet.

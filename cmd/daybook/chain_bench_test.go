@@ -31,7 +31,7 @@ var (
 // blocks of the flush before are three goroutines. The checkpoint at the end is not
 // in the figures.
 func BenchmarkChain(b *testing.B) {
-	var blocks clickhouse.Discard // a worker's blocks have grown after its first flushes
+	blocks := clickhouse.NewDiscard() // a worker's blocks have grown after its first flushes
 	for _, users := range []int{10_000, 200_000} {
 		tape := chainTape(b, *chainEvents, users)
 		for _, procs := range []int{1, runtime.NumCPU()} {
@@ -40,7 +40,7 @@ func BenchmarkChain(b *testing.B) {
 				var cpu, took time.Duration
 				var allocs uint64
 				for b.Loop() {
-					c := newChain(b, tape, &blocks)
+					c := newChain(b, tape, blocks)
 					used, made, begin := processCPU(b), heapAllocs(), time.Now()
 					c.run()
 					cpu, allocs, took = cpu+c.used-used, allocs+c.made-made, took+c.at.Sub(begin)
