@@ -1,7 +1,9 @@
 package clickhouse
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/ClickHouse/ch-go/proto"
@@ -15,8 +17,37 @@ type block struct {
 	table   string // without the database
 	columns []proto.InputColumn
 	rows    int
-	buf     proto.Buffer
-	into    string // statement, made at the first encoding
+	native  parts        // the block as it travels; most of it lies in the columns
+	heads   proto.Buffer // memory of what does not
+	into    string       // statement, made at the first encoding
+}
+
+// parts are bytes that travel one after the other and lie apart.
+type parts [][]byte
+
+// Write takes the next part as it is: it must not change while the parts travel.
+// The columns' own bytes are written once, when a row is appended, and copied once,
+// into the connection.
+func (p *parts) Write(b []byte) (int, error) {
+	*p = append(*p, b)
+	return len(b), nil
+}
+
+// size gives the bytes of all parts.
+func (p *parts) size() (n int) {
+	for _, b := range *p {
+		n += len(b)
+	}
+	return n
+}
+
+// reader reads the parts from the first byte on.
+func (p *parts) reader() io.Reader {
+	all := make([]io.Reader, len(*p))
+	for i, b := range *p {
+		all[i] = bytes.NewReader(b)
+	}
+	return io.MultiReader(all...)
 }
 
 // column registers a column, in the order of the block.
@@ -31,21 +62,31 @@ func (b *block) reset() {
 			r.Reset()
 		}
 	}
-	b.rows = 0
-	b.buf.Reset()
+	b.rows, b.native = 0, b.native[:0]
 }
 
-// encode fills buf with the block. A column of another length than rows is our
-// own bug, and is said to be.
+// encode lays out the block as it travels. A column of another length than rows is
+// our own bug, and is said to be.
 func (b *block) encode() error {
-	b.buf.Reset()
+	b.heads.Reset()
+	b.native = b.native[:0]
+	w := proto.NewWriter(&b.native, &b.heads)
 	head := proto.Block{Columns: len(b.columns), Rows: b.rows}
 	// Revision 0: what every server and the embedded engine read in an INSERT.
-	if err := head.EncodeRawBlock(&b.buf, 0, b.columns); err != nil {
+	err := head.WriteBlock(w, 0, b.columns)
+	if err == nil {
+		_, err = w.Flush()
+	}
+	if err != nil {
 		return fmt.Errorf("encode %s: %w: %w", b.table, ErrPermanent, err)
 	}
 	return nil
 }
+
+// giveUp lets go of memory that a request which was given up may still read. The
+// columns stay as they are until the rows are released, which those of a failed
+// insert never are.
+func (b *block) giveUp() { b.native, b.heads.Buf = nil, nil }
 
 // statement gives the INSERT, its columns named, so that a table may have more.
 func (b *block) statement(database string) string {

@@ -50,7 +50,7 @@ func (c *texts) Reset() { c.buf, c.rows = c.buf[:0], 0 }
 func (c *texts) EncodeColumn(b *proto.Buffer) { b.Buf = append(b.Buf, c.buf...) }
 
 // WriteColumn implements proto.ColInput.
-func (c *texts) WriteColumn(w *proto.Writer) { w.ChainBuffer(c.EncodeColumn) }
+func (c *texts) WriteColumn(w *proto.Writer) { w.ChainWrite(c.buf) }
 
 // lowCardinality is a column LowCardinality(String) that takes bytes without
 // allocating for a value that it already has. ch-go's own takes strings, keeps
@@ -225,7 +225,11 @@ func (c *pairs[T]) EncodeColumn(b *proto.Buffer) {
 }
 
 // WriteColumn implements proto.ColInput.
-func (c *pairs[T]) WriteColumn(w *proto.Writer) { w.ChainBuffer(c.EncodeColumn) }
+func (c *pairs[T]) WriteColumn(w *proto.Writer) {
+	c.ends.WriteColumn(w)
+	c.from.WriteColumn(w)
+	c.to.WriteColumn(w)
+}
 
 // instants is a column of instants in milliseconds, DateTime64(3, 'UTC').
 func newInstants() *proto.ColDateTime64 {

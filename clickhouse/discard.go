@@ -26,7 +26,7 @@ func (d *Discard) WriteRows(_ context.Context, rows schemas.Rows) (events, all, 
 		if err := b.encode(); err != nil {
 			return 0, 0, 0, err
 		}
-		all, bytes = all+b.rows, bytes+len(b.buf.Buf)
+		all, bytes = all+b.rows, bytes+b.native.size()
 	}
 	return e.events.rows, all, bytes, nil
 }

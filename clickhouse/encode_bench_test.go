@@ -21,7 +21,7 @@ func BenchmarkEncode(b *testing.B) {
 		}
 	}
 	rows := float64(b.N * len(f.Events))
-	b.SetBytes(int64(len(e.events.buf.Buf)))
+	b.SetBytes(int64(e.events.native.size()))
 	b.ReportMetric(rows/b.Elapsed().Seconds(), "rows/s")
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/rows, "ns/row")
 	b.ReportMetric(testing.AllocsPerRun(1, func() { e.reset(); e.Add(f); _ = e.events.encode() })/float64(len(f.Events)), "allocs/row")

@@ -1,7 +1,6 @@
 package clickhouse
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"sync"
@@ -50,7 +49,8 @@ func newGroup(send func(ctx context.Context, into string, body io.Reader) error,
 type member struct {
 	ctx     context.Context //nolint:containedctx // of the one call that the member is
 	into    string
-	block   []byte
+	block   parts
+	size    int          // of the block, bytes
 	outcome chan outcome // of size one: a member that has left takes none
 }
 
@@ -62,11 +62,12 @@ type outcome struct {
 
 // insert makes a block durable, alone or with others. The block must not be
 // changed after an error: an insert that goes on for others may still read it.
-func (g *group) insert(ctx context.Context, into string, block []byte, alone bool) outcome {
-	if alone || len(block) > aloneBytes {
-		return outcome{err: g.send(ctx, into, bytes.NewReader(block))}
+func (g *group) insert(ctx context.Context, into string, block parts, alone bool) outcome {
+	size := block.size()
+	if alone || size > aloneBytes {
+		return outcome{err: g.send(ctx, into, block.reader())}
 	}
-	m := &member{ctx: ctx, into: into, block: block, outcome: make(chan outcome, 1)}
+	m := &member{ctx: ctx, into: into, block: block, size: size, outcome: make(chan outcome, 1)}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, m)
 	if !g.inFlight {
@@ -95,11 +96,11 @@ func (g *group) run() {
 			return
 		}
 		ctx, release := lastOf(joint)
-		parts := make([]io.Reader, len(joint))
+		blocks := make([]io.Reader, len(joint))
 		for i, m := range joint {
-			parts[i] = bytes.NewReader(m.block)
+			blocks[i] = m.block.reader()
 		}
-		err := g.send(ctx, joint[0].into, io.MultiReader(parts...))
+		err := g.send(ctx, joint[0].into, io.MultiReader(blocks...))
 		release()
 		for _, m := range joint {
 			m.outcome <- outcome{err: err, joint: len(joint) > 1}
@@ -131,8 +132,8 @@ func (g *group) take() []*member {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	n, size := 0, 0
-	for n < len(g.waiting) && (n == 0 || size+len(g.waiting[n].block) <= jointBytes) {
-		size += len(g.waiting[n].block)
+	for n < len(g.waiting) && (n == 0 || size+g.waiting[n].size <= jointBytes) {
+		size += g.waiting[n].size
 		n++
 	}
 	joint := g.waiting[:n:n]

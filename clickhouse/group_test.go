@@ -50,7 +50,7 @@ func (s *sends) send(ctx context.Context, _ string, body io.Reader) error {
 // start inserts in the background and gives the outcome when there is one.
 func start(ctx context.Context, g *group, block string) <-chan outcome {
 	out := make(chan outcome, 1)
-	go func() { out <- g.insert(ctx, "INSERT", []byte(block), false) }()
+	go func() { out <- g.insert(ctx, "INSERT", parts{[]byte(block)}, false) }()
 	synctest.Wait()
 	return out
 }

@@ -66,7 +66,7 @@ func (s *Store) insertTries(ctx context.Context, b *block, again bool) error {
 	var err error
 	for {
 		attempts++
-		o := group.insert(ctx, b.statement(s.database), b.buf.Buf, alone)
+		o := group.insert(ctx, b.statement(s.database), b.native, alone)
 		if err = wrap(ctx, "insert into "+b.table, o.err); err == nil || !again {
 			break
 		}
@@ -84,9 +84,9 @@ func (s *Store) insertTries(ctx context.Context, b *block, again bool) error {
 			break
 		}
 	}
-	size := len(b.buf.Buf)
+	size := b.native.size()
 	if err != nil {
-		b.buf.Buf = nil // what was given up may still be read
+		b.giveUp()
 	}
 	if s.onInsert != nil {
 		s.onInsert(InsertStats{Table: b.table, Rows: b.rows, Bytes: size, Attempts: attempts, Took: time.Since(start), Err: err})

@@ -65,18 +65,20 @@ func each[R any](f *schemas.Flush, rows []R, add func(*schemas.Flush, *R)) {
 	}
 }
 
-// keptBytes bounds what an idle encoder keeps of its largest block. Of one that has
-// grown with a backlog, and is filled to less than a sparseth of that, nothing is kept.
+// What an idle encoder keeps is bounded: rows of events, and bytes of their largest
+// column. Of one that has grown with a backlog, and was filled to less than a
+// sparseth of that, nothing is kept.
 const (
+	keptRows  = 1 << 19
 	keptBytes = 64 << 20
-	smallBuf  = 1 << 20
+	fewRows   = 1 << 12
 	sparse    = 8
 )
 
 // Release implements schemas.Rows.
 func (e *flushEncoder) Release() {
-	used, has := len(e.events.buf.Buf), cap(e.events.buf.Buf)
-	if has > keptBytes || has > smallBuf && used < has/sparse {
+	rows := cap(*e.events.offset)
+	if rows > keptRows || rows > fewRows && e.events.rows < rows/sparse || cap(e.events.props.buf) > keptBytes {
 		return
 	}
 	e.reset()
