@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -145,6 +146,43 @@ func TestWorker_ResumesWarmAfterADrainThatWasTooShort(t *testing.T) {
 			if want := "21 events"; !strings.Contains(s.row, want) {
 				t.Errorf("%s is %q, want %s", name, s.row, want)
 			}
+		}
+	})
+}
+
+// A generation that ends before a partition has taken up its state leaves the
+// state for the next one: rebalances come in quick succession.
+func TestWorker_KeepsItsStateOverAGenerationThatEndsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, store, seen := newFakeLog(), newMemory(), &resumes{}
+		log.control(t, acme)
+		g := &turns{log: log, next: make(chan *turn), committed: source.Committed{Offset: -1}}
+		var hasty atomic.Bool
+		w := New(Config{
+			Topic: schemas.TopicEvents, Epoch: 1, Partitions: 1, ControlKey: rigKey, Logger: slog.New(resumeHandler{worker: "a", to: seen}),
+			Failpoint: func(point string) error {
+				if point == PointAssigned && hasty.Load() {
+					return context.Canceled
+				}
+				return nil
+			},
+		}, log, func() (Group, error) { return g, nil }, store)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- w.Run(ctx) }()
+		for i := range 5 {
+			hasty.Store(i%2 == 1)
+			end := g.begin()
+			log.event("u", fmt.Sprint("e", i))
+			time.Sleep(2 * time.Second)
+			end()
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if warm, _ := seen.check(t); warm != 2 || len(seen.all) != 3 {
+			t.Errorf("%d of %d resumes are warm, want 2 of 3", warm, len(seen.all))
 		}
 	})
 }

@@ -163,12 +163,16 @@ func (w *Worker) attempt(ctx context.Context, gen Generation, id int32) error {
 	w.owned[id] = p
 	w.resumeAfterPanic(p, gen)
 	w.mu.Unlock()
-	err = p.run(ctx, committed[id], w.takeWarm(id, committed[id]))
+	warm := w.takeWarm(id, committed[id])
+	err = p.run(ctx, committed[id], warm)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.owned, id)
-	if p.whole(err) {
+	switch {
+	case p.whole(err):
 		w.warm[id] = &restored{state: p.state, pointer: p.pointer, kept: p.kept}
+	case p.state == nil && warm != nil:
+		w.warm[id] = warm // the generation ended before it was taken up
 	}
 	if w.notePanic(p, gen, err) {
 		return err
