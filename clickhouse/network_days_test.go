@@ -162,11 +162,12 @@ type moves struct {
 	states  []string // fingerprint of the answer after n flushes
 	begun   atomic.Int64
 	done    atomic.Int64
+	wrote   chan struct{} // holds one after a flush, closed after the last
 }
 
 func planMoves(r *rand.Rand, network string, n int) *moves {
 	const first = 1_772_323_200_000 // 2026-03-01, so that all days are of one partition, and visible at once
-	m := &moves{network: network}
+	m := &moves{network: network, wrote: make(chan struct{}, 1)}
 	where := map[string]int64{}
 	state := func() string {
 		seconds := map[int64]int64{}
@@ -217,7 +218,7 @@ func (m *moves) answer(ctx context.Context, s *clickhouse.Store) (string, error)
 
 // contest runs writers, refreshers, merges and readers at once, and counts the
 // answers that are not the state at any instant between their begin and end.
-func contest(t *testing.T, s *clickhouse.Store, refresh func(ctx context.Context) error) (wrong, answers int64) {
+func contest(t *testing.T, s *clickhouse.Store, refresh func(ctx context.Context, plans []*moves) error) (wrong, answers int64) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(5, 5))
 	var plans []*moves
@@ -231,12 +232,17 @@ func contest(t *testing.T, s *clickhouse.Store, refresh func(ctx context.Context
 	)
 	for _, m := range plans {
 		writers.Go(func() error {
+			defer close(m.wrote)
 			for _, f := range m.flushes {
 				m.begun.Add(1)
 				if err := s.Write(t.Context(), f); err != nil {
 					return err
 				}
 				m.done.Add(1)
+				select {
+				case m.wrote <- struct{}{}:
+				default:
+				}
 				if r := rand.IntN(4); r == 0 { //nolint:gosec // spreads the writes
 					time.Sleep(20 * time.Millisecond)
 				}
@@ -262,7 +268,7 @@ func contest(t *testing.T, s *clickhouse.Store, refresh func(ctx context.Context
 	for range 2 {
 		others.Go(func() error {
 			for !written.Load() {
-				if err := refresh(t.Context()); err != nil {
+				if err := refresh(t.Context(), plans); err != nil {
 					return err
 				}
 			}
@@ -300,7 +306,7 @@ func contest(t *testing.T, s *clickhouse.Store, refresh func(ctx context.Context
 func TestNetworkDays_ExactUnderWritersRefreshesAndMerges(t *testing.T) {
 	s := open(t)
 	sql := refreshSQL(t, s)
-	wrong, answers := contest(t, s, func(ctx context.Context) error { return s.Exec(ctx, sql) })
+	wrong, answers := contest(t, s, func(ctx context.Context, _ []*moves) error { return s.Exec(ctx, sql) })
 	if wrong > 0 || answers < 30 {
 		t.Errorf("%d of %d answers are of no instant", wrong, answers)
 	}
@@ -312,7 +318,7 @@ func TestNetworkDays_ExactUnderWritersRefreshesAndMerges(t *testing.T) {
 // The test above can fail: a refresh that takes the fingerprints after it has
 // computed stores values as if they were of the rows that came in between.
 func TestNetworkDays_FingerprintAfterComputingIsCaught(t *testing.T) {
-	const tries = 5 // whether a write falls between the two is chance
+	const tries = 10 // whether an answer falls between such a refresh and the next change is chance
 	answers := int64(0)
 	for range tries {
 		wrong, n := contestLate(t)
@@ -323,14 +329,19 @@ func TestNetworkDays_FingerprintAfterComputingIsCaught(t *testing.T) {
 	t.Errorf("none of %d answers was wrong", answers)
 }
 
-// contestLate is a contest in which the fingerprint is taken after the values.
+// contestLate is a contest in which the fingerprint is taken after the values,
+// and a flush later.
 func contestLate(t *testing.T) (wrong, answers int64) {
 	t.Helper()
 	s := open(t)
 	_ = refreshSQL(t, s)
-	late := func(ctx context.Context) error {
-		for i := range 3 {
-			network := fmt.Sprintf("net%d", i)
+	late := func(ctx context.Context, plans []*moves) error {
+		for _, m := range plans {
+			select {
+			case <-m.wrote: // before the values
+			default:
+			}
+			network := m.network
 			var days []query.NetworkDay
 			st := statement(t, query.NetworkDays{Network: network, From: query.FirstDate, To: query.LastDate, Limit: query.All})
 			for d, err := range query.Stream(ctx, s, func() (query.Statement, error) { return st, nil }, func(r query.Rows, d *query.NetworkDay) error {
@@ -344,6 +355,7 @@ func contestLate(t *testing.T) (wrong, answers int64) {
 			if len(days) == 0 {
 				continue
 			}
+			<-m.wrote
 			var values []string
 			for _, d := range days {
 				values = append(values, fmt.Sprintf("(%d, %d, %d)", d.Date, d.Users, d.DurationS))
