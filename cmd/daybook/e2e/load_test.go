@@ -2,11 +2,9 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
-	"strings"
 	"time"
 
 	"daybook/pipeline/source"
@@ -31,14 +29,15 @@ type liveLoad struct {
 // What the load is of: as many people as a network of some size has online, some
 // far more active than others.
 const (
-	loadNetwork = "load"
-	loadUsers   = 100_000
+	loadNetwork    = "load"
+	backlogNetwork = "backlog"
+	loadUsers      = 100_000
 )
 
-func newLiveLoad(to *source.Producer) *liveLoad {
+func newLiveLoad(to *source.Producer, network string) *liveLoad {
 	rng := rand.New(rand.NewPCG(5, 6))
 	l := &liveLoad{to: to, rng: rng, users: rand.NewZipf(rng, 1.1, 50, loadUsers-1), event: schemas.Event{
-		Source: []byte("load"), Network: []byte(loadNetwork), Category: []byte("content"), Action: []byte("view"), Label: []byte("article"),
+		Source: []byte("load"), Network: []byte(network), Category: []byte("content"), Action: []byte("view"), Label: []byte("article"),
 	}}
 	for i := range 40 {
 		l.agents = append(l.agents, fmt.Appendf(nil, "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/%d.0.0.0 Safari/537.36", 103+i))
@@ -111,74 +110,82 @@ func (l *liveLoad) steady(ctx context.Context, perSecond float64, watch *probes,
 	}
 }
 
+// taken is how many records the workers have reported.
+func (m *bench) taken() int64 {
+	m.tb.Helper()
+	return m.number("SELECT sum(next_offset) FROM daybook.partitions")
+}
+
 // lag is how many records the workers have not reported yet.
 func (m *bench) lag(s *site) int64 {
 	m.tb.Helper()
-	taken := m.number("SELECT sum(next_offset) FROM daybook.partitions")
+	lag := -m.taken()
 	for p := range s.cfg.partitions {
-		_, end, err := s.client.ListOffsets(context.Background(), int32(p))
+		_, end, err := s.client.ListOffsets(m.tb.Context(), int32(p))
 		if err != nil {
 			m.tb.Fatal(err)
 		}
-		taken -= end
+		lag += end
 	}
-	return -taken
+	return lag
 }
 
-// awaitLag returns when at most so many records wait, looking five times a
-// second.
-func (m *bench) awaitLag(s *site, most int64, limit time.Duration) (took time.Duration) {
+// lagEvery is how often another process is asked how far it is: nothing tells.
+const lagEvery = 200 * time.Millisecond
+
+// awaitLag returns when at most so many records wait.
+func (m *bench) awaitLag(s *site, most int64, limit time.Duration) {
 	m.tb.Helper()
-	begin := time.Now()
-	for {
+	begin, tick := time.Now(), time.NewTicker(lagEvery)
+	defer tick.Stop()
+	for ; ; <-tick.C {
 		lag := m.lag(s)
-		if took = time.Since(begin); lag <= most {
-			return took
+		if lag <= most {
+			return
 		}
-		if took > limit {
+		if time.Since(begin) > limit {
 			m.tb.Fatalf("%d records still wait after %s", lag, limit)
 		}
-		time.Sleep(200 * time.Millisecond)
 	}
 }
 
-// capacity measures how many events a second the workers take when a backlog of
-// them waits and nothing else happens: by when their rows were written, from the
-// first block on, which is not counted itself.
-func (m *bench) capacity(s *site, l *liveLoad, events int64) float64 {
+// What always waits while the capacity is measured: some seconds' work, so that no
+// partition's runs out between two flushes.
+const (
+	capacityAhead = 600_000
+	capacityBurst = 30_000
+)
+
+// capacity measures how many events a second the installation takes for good when
+// always some wait. They are produced meanwhile, on this machine: what their
+// producer and Kafka take of it counts, and so do merges. A backlog that lies there
+// already goes faster.
+func (m *bench) capacity(s *site, l *liveLoad) float64 {
 	m.tb.Helper()
-	worker := s.workers[0]
-	if err := worker.end(stopSignal); err != nil {
-		m.tb.Fatal(err)
-	}
-	now := time.Now()
-	if err := l.burst(context.Background(), events, now.Add(-10*time.Second), now); err != nil {
-		m.tb.Fatal(err)
-	}
-	started := time.Now()
-	if err := worker.start(); err != nil {
-		m.tb.Fatal(err)
-	}
-	m.awaitLag(s, 0, 10*startLimit)
-	blocks := strings.Fields(m.sql(fmt.Sprintf(`SELECT toUnixTimestamp64Milli(written_at) AS at, count() FROM daybook.events_versions
-		WHERE network_id = '%s' AND written_at >= fromUnixTimestamp64Milli(%d) GROUP BY at ORDER BY at`, loadNetwork, started.UnixMilli()), nil))
-	if len(blocks) < 2*4 {
-		m.tb.Fatalf("%d events are %d blocks, of which no rate can be told: raise -fresh.capacity", events, len(blocks)/2)
-	}
-	rows, first, last := 0.0, 0.0, 0.0
-	for i := 0; i < len(blocks); i += 2 {
-		at, errAt := strconv.ParseFloat(blocks[i], 64)
-		count, errCount := strconv.ParseFloat(blocks[i+1], 64)
-		if err := errors.Join(errAt, errCount); err != nil {
+	tick := time.NewTicker(lagEvery / 4)
+	defer tick.Stop()
+	from := time.Now().Add(freshSettles)
+	to := from.Add(*freshCapacity)
+	first, sent := m.taken(), l.sent
+	var base int64
+	var begun time.Time
+	for {
+		taken, now := m.taken(), time.Now()
+		if begun.IsZero() && now.After(from) {
+			base, begun = taken, now
+		}
+		if now.After(to) {
+			m.awaitLag(s, 0, 10*startLimit)
+			return float64(taken-base) / now.Sub(begun).Seconds()
+		}
+		if l.sent-sent-(taken-first) > capacityAhead {
+			<-tick.C
+			continue
+		}
+		if err := l.burst(m.tb.Context(), capacityBurst, now, now); err != nil {
 			m.tb.Fatal(err)
 		}
-		if i == 0 {
-			first = at
-		} else {
-			rows, last = rows+count, at
-		}
 	}
-	return rows / (last - first) * 1000
 }
 
 func perSecond(rate float64) string { return fmt.Sprintf("%.0f events/s", rate) }

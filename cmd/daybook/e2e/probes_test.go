@@ -28,6 +28,7 @@ type probes struct {
 	shows  [probeKinds][]time.Duration
 	lowest [probeKinds]int // all below have shown
 	err    error
+	seen   chan struct{} // of size one: one has shown
 }
 
 // What is looked for.
@@ -53,7 +54,7 @@ const (
 func (m *bench) newProbes(network string) *probes {
 	m.tb.Helper()
 	m.run("network", "set", network, "--zone", "UTC")
-	return &probes{m: m, network: network}
+	return &probes{m: m, network: network, seen: make(chan struct{}, 1)}
 }
 
 func (p *probes) user(i int) string { return fmt.Sprintf("probe-%09d", i) }
@@ -126,6 +127,7 @@ func (p *probes) look(ctx context.Context, kind int, table string) error {
 	for p.lowest[kind] < len(shows) && shows[p.lowest[kind]] >= 0 {
 		p.lowest[kind]++
 	}
+	p.tell()
 	return nil
 }
 
@@ -155,6 +157,7 @@ func (p *probes) ask(ctx context.Context) error {
 		p.mu.Lock()
 		p.shows[probeAPI][i] = time.Since(p.sent[i])
 		p.lowest[probeAPI] += probesPerSecond
+		p.tell()
 		p.mu.Unlock()
 	}
 }
@@ -164,6 +167,28 @@ func (p *probes) waiting() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.sent) - min(p.lowest[probeEvent], p.lowest[probeSession], p.lowest[probeAPI])
+}
+
+// tell wakes who waits for probes to show.
+func (p *probes) tell() {
+	select {
+	case p.seen <- struct{}{}:
+	default:
+	}
+}
+
+// awaitAll returns when every probe has shown, or after a limit: latencies counts
+// those that have not.
+func (p *probes) awaitAll(limit time.Duration) {
+	over := time.NewTimer(limit)
+	defer over.Stop()
+	for p.waiting() > 0 {
+		select {
+		case <-p.seen:
+		case <-over.C:
+			return
+		}
+	}
 }
 
 // latencies gives the latencies of the probes that were sent from one instant

@@ -52,7 +52,7 @@ func BenchmarkSizing(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	l := newLiveLoad(to)
+	l := newLiveLoad(to, loadNetwork)
 	m.run("network", "set", loadNetwork, "--zone", "Europe/Prague")
 	for b.Loop() {
 		low, high := m.steadyCores(b, s, l, sizingLow), m.steadyCores(b, s, l, sizingHigh)
