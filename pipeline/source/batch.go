@@ -90,6 +90,7 @@ func (c *Chunk) parse(batches []byte, aborted []abortedTxn, lim limits, dec *cod
 		if err := c.batch(batch, base, last+1, lim, dec); err != nil {
 			return last + 1, err
 		}
+		c.packed += len(batch)
 		if c.Next <= last && len(c.Records) >= lim.chunkRecords || len(c.arena) >= lim.chunkBytes {
 			return c.Next, nil
 		}

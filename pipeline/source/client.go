@@ -22,12 +22,13 @@ type Client struct {
 	addr      net.Addr
 
 	chunks  chan *Chunk // free ones; a sync.Pool would lose them at every collection
+	asks    sync.Map    // topicPartition → int32: bytes that the next fetch asks for
 	codecs  sync.Pool   // *codecs
 	encoded sync.Pool   // *encoder
 }
 
 // freeChunks bounds the chunks that wait to be used again. Each holds up to
-// FetchBytes and what it decompressed.
+// FetchBytes and, once it is learnt how well batches compress, half of ChunkBytes.
 const freeChunks = 8
 
 // New prepares a client. It does not connect: the first call does.

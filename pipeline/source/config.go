@@ -35,8 +35,8 @@ type Config struct {
 	MetadataTTL    time.Duration // upper bound of the age of a partition's leader; 500 ms
 
 	MaxWait      time.Duration // how long an empty fetch waits at the broker; 500 ms
-	FetchBytes   int32         // compressed, of one fetch; 1 MB, some 10,000 events by LZ4. A single larger batch still comes whole.
-	ChunkBytes   int           // decompressed, of one chunk before the next batch is left for later; 32 MB
+	FetchBytes   int32         // compressed, of one fetch; 1 MB. A single larger batch still comes whole.
+	ChunkBytes   int           // decompressed, of one chunk before the next batch is left for later; 4 MB. A fetch asks for half of it, some 5,000 events
 	ChunkRecords int           // of one chunk; 65,536
 	BatchBytes   int           // decompressed, of one batch: beyond it is a BatchError; 64 MB
 
@@ -93,7 +93,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.MetadataTTL, 500*time.Millisecond)
 	setDefault(&c.MaxWait, 500*time.Millisecond)
 	setDefault(&c.FetchBytes, 1<<20)
-	setDefault(&c.ChunkBytes, 32<<20)
+	setDefault(&c.ChunkBytes, 4<<20)
 	setDefault(&c.ChunkRecords, 65_536)
 	setDefault(&c.BatchBytes, 64<<20)
 	if c.Failpoint == nil {

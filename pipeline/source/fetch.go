@@ -56,7 +56,7 @@ func (c *Client) fetchOnce(ctx context.Context, topic string, partition int32, o
 	chunk.reset(offset)
 	x := &chunk.request
 	x.key, x.version, x.topic, x.partition, x.clientID = protocol.Fetch, fetchVersion, topic, partition, c.cfg.ClientID
-	x.body = appendFetch(x.body[:0], topic, partition, offset, int32(wait.Milliseconds()), c.cfg.FetchBytes)
+	x.body = appendFetch(x.body[:0], topic, partition, offset, int32(wait.Milliseconds()), c.ask(topic, partition))
 	if _, err := c.roundTrip(ctx, x, wait); err != nil {
 		return nil, err
 	}
@@ -66,6 +66,40 @@ func (c *Client) fetchOnce(ctx context.Context, topic string, partition int32, o
 		return nil, err
 	}
 	return chunk, nil
+}
+
+// leastFetchBytes is the least that a fetch asks for, however well its partition's
+// batches compress: of fewer bytes the batch that is cut off at the end, which is
+// fetched again, would be too large a part.
+const leastFetchBytes = 128 << 10
+
+// topicPartition is a partition of a topic.
+type topicPartition struct {
+	topic     string
+	partition int32
+}
+
+// ask gives the bytes that a fetch asks for: as much as decompresses to half of
+// Config.ChunkBytes, if the partition goes on as in its last chunk.
+func (c *Client) ask(topic string, partition int32) int32 {
+	if learnt, ok := c.asks.Load(topicPartition{topic, partition}); ok {
+		return learnt.(int32) //nolint:forcetypeassert // learn stores nothing else
+	}
+	return c.cfg.FetchBytes
+}
+
+// learn takes from a chunk what ask tells.
+func (c *Client) learn(topic string, partition int32, chunk *Chunk) {
+	if chunk.packed == 0 {
+		return
+	}
+	most := int64(c.cfg.FetchBytes)
+	if len(chunk.arena) > 0 {
+		most = min(most, max(int64(c.cfg.ChunkBytes)/2*int64(chunk.packed)/int64(len(chunk.arena)), leastFetchBytes))
+	}
+	if at := (topicPartition{topic, partition}); int32(most) != c.ask(topic, partition) {
+		c.asks.Store(at, int32(most))
+	}
 }
 
 func (c *Client) freeChunk() *Chunk {
@@ -161,6 +195,7 @@ func (c *Client) parse(chunk *Chunk, batches []byte, aborted []abortedTxn, topic
 	lim := limits{chunkBytes: c.cfg.ChunkBytes, chunkRecords: c.cfg.ChunkRecords, batchBytes: c.cfg.BatchBytes, end: end}
 	to, err := chunk.parse(batches, aborted, lim, dec)
 	c.codecs.Put(dec)
+	c.learn(topic, partition, chunk)
 	if err != nil && chunk.Next == chunk.From {
 		return &BatchError{Topic: topic, Partition: partition, From: chunk.Next, To: to, Err: err}
 	}

@@ -45,6 +45,7 @@ type Chunk struct {
 
 	request exchange
 	headers []Header
+	packed  int     // bytes of the batches that were read, as they came
 	arena   []byte  // decompressed records
 	open    []int64 // producers within an aborted transaction
 	release func(*Chunk)
@@ -64,6 +65,7 @@ func (c *Chunk) reset(from int64) {
 	clear(c.Records)
 	c.Records, c.Skips = c.Records[:0], c.Skips[:0]
 	c.headers, c.arena, c.open = c.headers[:0], c.arena[:0], c.open[:0]
+	c.packed = 0
 	c.From, c.Next = from, from
 	c.HighWatermark, c.LastStable, c.LogStart, c.FetchedBytes = -1, -1, -1, 0
 }

@@ -66,7 +66,7 @@ func (t *Tape) Fetch(ctx context.Context, _ int32, offset int64) (*Chunk, error)
 		i--
 	}
 	from := t.starts[i]
-	lim := limits{chunkBytes: 32 << 20, chunkRecords: 65_536, batchBytes: 64 << 20, end: math.MaxInt64}
+	lim := limits{chunkBytes: 2 << 20, chunkRecords: 65_536, batchBytes: 64 << 20, end: math.MaxInt64}
 	if _, err := chunk.parse(t.log[from:min(from+t.FetchBytes, len(t.log))], nil, lim, &t.codecs); err != nil {
 		return nil, err
 	}
