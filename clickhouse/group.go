@@ -9,22 +9,29 @@ import (
 )
 
 // Bounds of a joint insert. What an insert costs beside its rows is that of some
-// 5,000 events (DESIGN.md, "What an insert costs"): a block of several times that
-// gains little by company and would keep the others waiting.
+// 5,000 events (DESIGN.md, "What an insert costs"), and its part is merged the
+// sooner the smaller it is: behind a backlog four partitions have 40,000 events
+// each (10 MB), which are four parts or one.
 const (
-	aloneBytes = 4 << 20  // a larger block travels alone, beside others
-	jointBytes = 16 << 20 // encoded bytes that travel together
+	aloneBytes = 16 << 20 // a larger block travels alone, beside others
+	jointBytes = 64 << 20 // encoded bytes that travel together: what the engine makes one part of
 	// gather is how long at most the first block of an insert waits for those of
 	// other flushes. Without a wait flushes that travelled together part at the next
 	// table, where the first of them leaves at once (219 inserts of 240 blocks). An
 	// insert takes 10 ms and more, a flush comes once a second.
 	gather = 20 * time.Millisecond
+	// A block of so many bytes is of a backlog, where the next batch is applied while
+	// this one waits: it waits for every partition that has flushed lately, longer
+	// the larger it is (10 MB: 0.2 s, twice what its own insert takes).
+	backlogBytes = 1 << 20
+	gatherPerMB  = 20 * time.Millisecond
+	lately       = 2 * time.Second
 )
 
-// group lets small inserts into one table travel together. The first waits until
-// every flush that is being written has come here, or for a moment; those that
-// come while an insert is in flight wait for its end. Then they go as one INSERT,
-// whose body is their Native blocks one after the other. So a table's part is made
+// group lets small inserts into one table travel together. They wait until every
+// flush that is being written has come here, or for a moment, and for the end of
+// the insert that is in flight. Then they go as one INSERT, whose body is their
+// Native blocks one after the other. So a table's part is made
 // once for all partitions that flush at that moment, and a flush that is alone
 // waits for nobody.
 //
@@ -32,17 +39,17 @@ const (
 // leaves; the insert goes on for the others, and ends with the last of them.
 type group struct {
 	send    func(ctx context.Context, into string, body io.Reader) error
-	flushes func() int      // that are being written
-	done    *sync.WaitGroup // Close waits for senders
-	came    chan struct{}   // of size one: there is a new member
+	company func(bytes int) int // flushes that so many bytes wait for, their own among them
+	done    *sync.WaitGroup     // Close waits for senders
+	came    chan struct{}       // of size one: there is a new member, or a flush less to wait for
 
 	mu       sync.Mutex
 	inFlight bool
 	waiting  []*member
 }
 
-func newGroup(send func(ctx context.Context, into string, body io.Reader) error, flushes func() int, done *sync.WaitGroup) *group {
-	return &group{send: send, flushes: flushes, done: done, came: make(chan struct{}, 1)}
+func newGroup(send func(ctx context.Context, into string, body io.Reader) error, company func(bytes int) int, done *sync.WaitGroup) *group {
+	return &group{send: send, company: company, done: done, came: make(chan struct{}, 1)}
 }
 
 // member is one block of a joint insert.
@@ -75,10 +82,7 @@ func (g *group) insert(ctx context.Context, into string, block parts, alone bool
 		g.done.Go(g.run)
 	}
 	g.mu.Unlock()
-	select {
-	case g.came <- struct{}{}:
-	default:
-	}
+	g.look()
 	select {
 	case o := <-m.outcome:
 		return o
@@ -87,10 +91,18 @@ func (g *group) insert(ctx context.Context, into string, block parts, alone bool
 	}
 }
 
+// look lets who gathers count again.
+func (g *group) look() {
+	select {
+	case g.came <- struct{}{}:
+	default:
+	}
+}
+
 // run sends what waits until nothing does.
 func (g *group) run() {
-	g.gather()
 	for {
+		g.gather()
 		joint := g.take()
 		if joint == nil {
 			return
@@ -108,21 +120,24 @@ func (g *group) run() {
 	}
 }
 
-// gather waits for company.
+// gather waits for company, if anyone is here.
 func (g *group) gather() {
-	enough := time.NewTimer(gather)
-	defer enough.Stop()
-	for {
+	for begin := time.Now(); ; {
 		g.mu.Lock()
-		here := len(g.waiting)
+		here, size := len(g.waiting), 0
+		for _, m := range g.waiting {
+			size += m.size
+		}
 		g.mu.Unlock()
-		if here >= g.flushes() {
+		left := gather + time.Duration(size/backlogBytes)*gatherPerMB - time.Since(begin)
+		if here == 0 || here >= g.company(size) || size >= jointBytes || left <= 0 {
 			return
 		}
+		enough := time.NewTimer(left)
 		select {
 		case <-g.came:
+			enough.Stop()
 		case <-enough.C:
-			return
 		}
 	}
 }

@@ -29,7 +29,7 @@ func newSends() *sends {
 }
 
 func (s *sends) group() *group {
-	return newGroup(s.send, func() int { return s.others }, &s.wait)
+	return newGroup(s.send, func(int) int { return s.others }, &s.wait)
 }
 
 func (s *sends) send(ctx context.Context, _ string, body io.Reader) error {
@@ -139,7 +139,7 @@ func TestGroup_AMemberThatLeavesDoesNotEndTheInsertOfTheOthers(t *testing.T) {
 		second, third := start(ctx2, g, "b"), start(ctx3, g, "c")
 		s.answer <- nil
 		<-first
-		synctest.Wait()
+		depart()
 		cancel2(revoked)
 		if o := <-second; !errors.Is(o.err, revoked) {
 			t.Errorf("%+v, want its own cause", o)
@@ -164,9 +164,8 @@ func TestGroup_IsBounded(t *testing.T) {
 		s := newSends()
 		g := s.group()
 		var out []<-chan outcome
-		for range 7 {
+		for s.others = 1; len(out) < 7; s.others = 99 { // the first waits for nobody
 			out = append(out, start(t.Context(), g, strings.Repeat("x", aloneBytes)))
-			depart()
 		}
 		large := start(t.Context(), g, strings.Repeat("y", aloneBytes+1))
 		for _, want := range []int{aloneBytes, aloneBytes + 1} { // the large one does not wait

@@ -100,7 +100,7 @@ func (s *Store) group(table string) *group {
 	defer s.groupsMu.Unlock()
 	g, ok := s.groups[table]
 	if !ok {
-		g = newGroup(s.sendNative, func() int { return int(s.flushes.Load()) }, &s.senders)
+		g = newGroup(s.sendNative, s.flows.company, &s.senders)
 		s.groups[table] = g
 	}
 	return g

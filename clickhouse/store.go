@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -26,7 +25,7 @@ type Store struct {
 	groupsMu sync.Mutex
 	groups   map[string]*group // by table
 	senders  sync.WaitGroup    // of the groups
-	flushes  atomic.Int64      // that are being written
+	flows    flows
 }
 
 // oldestMajor is the first release whose ReplacingMergeTree, views with column

@@ -11,7 +11,8 @@ import (
 // flushEncoder holds the rows of one flush as columns, a block a table. Its
 // memory is used again.
 type flushEncoder struct {
-	home freeEncoders
+	home      freeEncoders
+	partition int32 // of the flush
 
 	events   *eventsBlock
 	rejects  *rejectsBlock
@@ -48,6 +49,7 @@ func (e *flushEncoder) reset() {
 
 // Add implements schemas.Rows.
 func (e *flushEncoder) Add(f *schemas.Flush) {
+	e.partition = f.Partition
 	each(f, f.Events, e.events.append)
 	each(f, f.Rejects, e.rejects.append)
 	each(f, f.Settings, e.settings.append)
@@ -147,9 +149,9 @@ func Points() []string { return []string{PointStoreEvents, PointStoreSessions} }
 // Transient errors are tried again until ctx ends; any other is returned
 // (ErrPermanent), and rows before it may have been written.
 func (s *Store) WriteRows(ctx context.Context, rows schemas.Rows) error {
-	s.flushes.Add(1)
-	defer s.flushes.Add(-1)
 	e := rows.(*flushEncoder) //nolint:forcetypeassert // NewRows makes no other
+	s.flows.begin(e.partition)
+	defer s.flushed()
 	if err := s.insert(ctx, &e.events.block); err != nil {
 		return err
 	}
@@ -163,6 +165,16 @@ func (s *Store) WriteRows(ctx context.Context, rows schemas.Rows) error {
 		return err
 	}
 	return s.insertAll(ctx, &e.progress.block, &e.ledger.block)
+}
+
+// flushed says that nobody has to wait for one flush any more.
+func (s *Store) flushed() {
+	s.flows.end()
+	s.groupsMu.Lock()
+	defer s.groupsMu.Unlock()
+	for _, g := range s.groups {
+		g.look()
+	}
 }
 
 // insertAll inserts blocks side by side. Each waits mostly for the disk.
