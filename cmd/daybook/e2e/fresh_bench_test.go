@@ -39,7 +39,7 @@ func BenchmarkFreshness(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	l := newLiveLoad(to, loadNetwork)
+	l := newLiveLoad(to, loadNetwork, loadUsers)
 	m.run("network", "set", loadNetwork, "--zone", "Europe/Prague")
 	for b.Loop() {
 		rate := m.capacity(s, l)
@@ -134,7 +134,7 @@ func (p *probes) rows(load string, perSecond float64, from, to time.Time) (rows 
 func (m *bench) drain(b *testing.B, s *site, to *source.Producer, perSecond float64) (text string, live []string) {
 	b.Helper()
 	// Of a network of its own: a log is late where newer events of one lie before it.
-	l := newLiveLoad(to, backlogNetwork)
+	l := newLiveLoad(to, backlogNetwork, loadUsers)
 	m.run("network", "set", backlogNetwork, "--zone", "Europe/Prague")
 	worker, p := s.workers[0], m.newProbes("probe-backlog")
 	if err := worker.end(stopSignal); err != nil {

@@ -34,9 +34,9 @@ const (
 	loadUsers      = 100_000
 )
 
-func newLiveLoad(to *source.Producer, network string) *liveLoad {
+func newLiveLoad(to *source.Producer, network string, users uint64) *liveLoad {
 	rng := rand.New(rand.NewPCG(5, 6))
-	l := &liveLoad{to: to, rng: rng, users: rand.NewZipf(rng, 1.1, 50, loadUsers-1), event: schemas.Event{
+	l := &liveLoad{to: to, rng: rng, users: rand.NewZipf(rng, 1.1, 50, users-1), event: schemas.Event{
 		Source: []byte("load"), Network: []byte(network), Category: []byte("content"), Action: []byte("view"), Label: []byte("article"),
 	}}
 	for i := range 40 {

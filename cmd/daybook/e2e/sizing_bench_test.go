@@ -22,18 +22,20 @@ var (
 	sizingSessions = flag.Int64("sizing.sessions", 1_000_000, "open sessions of BenchmarkSizing")
 )
 
-// The two loads that BenchmarkSizing lays a line through, events a second. What
-// the line has at zero is the price of a flush a second in every partition,
-// however few rows it holds.
+// The two loads that BenchmarkSizing lays a line through, events a second: the
+// higher one gives a partition about as much as it has in the table. What the line
+// has at zero is the price of a flush a second in every partition, however few rows
+// it holds.
 const (
-	sizingLow  = 1_000
-	sizingHigh = 20_000
+	sizingLow  = 5_000
+	sizingHigh = 50_000
 )
 
 // Assumptions of the table, named in what it prints.
 const (
 	sizingLoad  = 0.5 // share of the cores that are busy: what is left drains a backlog
 	sizingCores = 4   // of one worker
+	sizingUsers = 5   // who have a session open, for each event a second: rows of sessions are a large part of the cost
 )
 
 // price is what a part costs: cores that are busy = fixed × partitions +
@@ -52,10 +54,8 @@ func BenchmarkSizing(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	l := newLiveLoad(to, loadNetwork)
-	m.run("network", "set", loadNetwork, "--zone", "Europe/Prague")
 	for b.Loop() {
-		low, high := m.steadyCores(b, s, l, sizingLow), m.steadyCores(b, s, l, sizingHigh)
+		low, high := m.steadyCores(b, s, to, sizingLow), m.steadyCores(b, s, to, sizingHigh)
 		prices := make(map[string]price)
 		for i, p := range m.parts {
 			perEvent := (high[i] - low[i]) / (sizingHigh - sizingLow)
@@ -72,16 +72,19 @@ func BenchmarkSizing(b *testing.B) {
 }
 
 // steadyCores gives how many cores every part keeps busy under a steady load.
-func (m *bench) steadyCores(b *testing.B, s *site, l *liveLoad, perSecond float64) []float64 {
+func (m *bench) steadyCores(b *testing.B, s *site, to *source.Producer, perSecond float64) []float64 {
 	b.Helper()
+	network := fmt.Sprintf("load-%.0f", perSecond)
+	m.run("network", "set", network, "--zone", "Europe/Prague")
+	l := newLiveLoad(to, network, uint64(sizingUsers*perSecond))
 	done, sent := make(chan struct{}), make(chan error, 1)
 	go func() {
 		_, err := l.steady(b.Context(), perSecond, nil, done)
 		sent <- err
 	}()
-	time.Sleep(10 * time.Second) // what a start costs is not what it costs to run
+	<-overAt(time.Now().Add(freshSettles)) // what a start costs is not what it costs to run
 	before, begin := m.usages(), time.Now()
-	time.Sleep(*sizingFor)
+	<-overAt(begin.Add(*sizingFor))
 	after, took := m.usages(), time.Since(begin)
 	close(done)
 	if err := <-sent; err != nil {
@@ -95,10 +98,13 @@ func (m *bench) steadyCores(b *testing.B, s *site, l *liveLoad, perSecond float6
 	return cores
 }
 
-// diskBytes gives what an event takes: in the tables, everything that is made of
-// it included, and in the log.
+// diskBytes gives what an event takes: in the tables when they are merged,
+// everything that is made of it included, and in the log.
 func (m *bench) diskBytes(s *site) (tables, log float64) {
 	m.tb.Helper()
+	for name := range strings.FieldsSeq(m.sql("SELECT DISTINCT table FROM system.parts WHERE database = 'daybook' AND active", nil)) {
+		m.sql("OPTIMIZE TABLE daybook."+name+" FINAL", nil)
+	}
 	events := float64(m.number("SELECT count() FROM daybook.events_versions"))
 	stored := float64(m.number("SELECT sum(bytes_on_disk) FROM system.parts WHERE database = 'daybook' AND active"))
 	var bytes int64
@@ -127,14 +133,39 @@ func (m *bench) diskBytes(s *site) (tables, log float64) {
 // open session and one event: both, its key and the event's id.
 func (m *bench) sessionMemory(b *testing.B, s *site, to *source.Producer) float64 {
 	b.Helper()
+	m.run("network", "set", loadNetwork, "--zone", "UTC")
+	l := newLiveLoad(to, loadNetwork, 100)
+	m.trickle(b, s, l)
 	before, open := m.workerBytes(s), m.openSessions()
-	m.run("network", "set", "many", "--zone", "UTC")
+	m.openMany(b, s, to, "many")
+	m.trickle(b, s, l)
+	more := m.openSessions() - open
+	if more < *sizingSessions/2 {
+		b.Fatalf("%d more sessions are open, want some %d", more, *sizingSessions)
+	}
+	return (m.workerBytes(s) - before) / float64(more)
+}
+
+// trickle lets the worker go through so many small flushes that nothing is left of
+// the buffers of large ones.
+func (m *bench) trickle(b *testing.B, s *site, l *liveLoad) {
+	b.Helper()
+	if _, err := l.steady(b.Context(), 100, nil, overAt(time.Now().Add(freshSettles))); err != nil {
+		b.Fatal(err)
+	}
+	m.awaitLag(s, 0, startLimit)
+}
+
+// openMany begins a session of every user of a network.
+func (m *bench) openMany(b *testing.B, s *site, to *source.Producer, network string) {
+	b.Helper()
+	m.run("network", "set", network, "--zone", "UTC")
 	start := time.Now().Add(-5 * time.Minute)
 	for i := range *sizingSessions {
 		user := fmt.Appendf(nil, "user-%d", i)
 		at := start.Add(time.Duration(i) * 4 * time.Minute / time.Duration(*sizingSessions))
-		value := schemas.AppendEvent(nil, &schemas.Event{ID: user, Source: []byte("sizing"), Network: []byte("many"), User: user, TimeMs: at.UnixMilli()})
-		if err := to.Send(b.Context(), &source.Outgoing{Key: append([]byte("many/"), user...), Value: value, Partition: -1}); err != nil {
+		value := schemas.AppendEvent(nil, &schemas.Event{ID: user, Source: []byte("sizing"), Network: []byte(network), User: user, TimeMs: at.UnixMilli()})
+		if err := to.Send(b.Context(), &source.Outgoing{Key: append([]byte(network+"/"), user...), Value: value, Partition: -1}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -142,11 +173,6 @@ func (m *bench) sessionMemory(b *testing.B, s *site, to *source.Producer) float6
 		b.Fatal(err)
 	}
 	m.awaitLag(s, 0, startLimit)
-	more := m.openSessions() - open
-	if more < *sizingSessions/2 {
-		b.Fatalf("%d more sessions are open, want some %d", more, *sizingSessions)
-	}
-	return (m.workerBytes(s) - before) / float64(more)
 }
 
 func (m *bench) openSessions() int64 {
@@ -189,27 +215,28 @@ func sizing(prices map[string]price, diskBytes, logBytes, sessionBytes float64) 
 	worker, engine, broker := prices["worker"], prices["engine"], prices["broker"]
 	perCore := 1 / worker.perEvent
 	var out strings.Builder
-	fmt.Fprintf(&out, "measured: steady loads of %d and %d events/s for %s each, %d partitions\n\n", sizingLow, sizingHigh, *sizingFor, benchPartitions)
+	fmt.Fprintf(&out, "measured: steady loads of %d and %d events/s for %s each, %d users online for each event a second, %d partitions\n\n", sizingLow, sizingHigh, *sizingFor, sizingUsers, benchPartitions)
 	rows := []string{"part|CPU µs an event|cores a partition, whatever comes"}
 	for _, name := range []string{"broker", "worker", "engine"} {
 		rows = append(rows, fmt.Sprintf("%s|%.2f|%.3f", name, prices[name].perEvent*1e6, prices[name].fixed))
 	}
 	out.WriteString(table(rows...))
 	fmt.Fprintf(&out, `
-an event takes %.0f bytes in the tables (sessions, days and accounts of it included) and %.0f in the log;
+an event takes %.0f bytes in the tables (merged; sessions, days and accounts of it included) and %.0f in the log;
 a user with an open session takes %.0f bytes of the worker's heap, %.0f MB a million, twice that until it is collected; a worker's core takes %.0f events/s
 
-partitions = max(%d, events/s / (%.0f %% × events/s of a core)): one goroutine applies a partition
-busy cores = partitions × cores a partition + events/s × CPU an event;  cores = busy cores / %.0f %%
-workers = cores of the workers / %d;  disk a day = events/s × 86,400 × bytes
+partitions = max(%d, events/s ÷ (%.0f %% × events/s of a core)): one goroutine applies a partition
+busy cores = partitions × cores a partition + events/s × CPU an event;  cores = busy cores ÷ %.0f %%
+workers = cores of the workers ÷ %d;  disk a day = events/s × 86,400 × bytes an event
+open sessions = %d × events/s;  their memory = 2 × open sessions × bytes of one
 
-`, diskBytes, logBytes, sessionBytes, sessionBytes, perCore, benchPartitions, sizingLoad*100, sizingLoad*100, sizingCores)
-	rows = []string{fmt.Sprintf("events/s|partitions|workers of %d cores|cores: workers|engine|Kafka|tables a day|log a day", sizingCores)}
+`, diskBytes, logBytes, sessionBytes, sessionBytes, perCore, benchPartitions, sizingLoad*100, sizingLoad*100, sizingCores, sizingUsers)
+	rows = []string{fmt.Sprintf("events/s|partitions|workers of %d cores|cores: workers|engine|Kafka|open sessions, memory|tables a day|log a day", sizingCores)}
 	for _, rate := range []float64{10_000, 100_000, 1_000_000} {
 		partitions := max(benchPartitions, math.Ceil(rate/(sizingLoad*perCore)))
 		cores := func(p price) float64 { return (p.fixed*partitions + p.perEvent*rate) / sizingLoad }
-		rows = append(rows, fmt.Sprintf("%.0f|%.0f|%.0f|%.1f|%.1f|%.1f|%.0f GB|%.0f GB", rate, partitions, math.Ceil(cores(worker)/sizingCores),
-			cores(worker), cores(engine), cores(broker), rate*86_400*diskBytes/1e9, rate*86_400*logBytes/1e9))
+		rows = append(rows, fmt.Sprintf("%.0f|%.0f|%.0f|%.1f|%.1f|%.1f|%.2f GB|%.0f GB|%.0f GB", rate, partitions, math.Ceil(cores(worker)/sizingCores),
+			cores(worker), cores(engine), cores(broker), 2*sizingUsers*rate*sessionBytes/1e9, rate*86_400*diskBytes/1e9, rate*86_400*logBytes/1e9))
 	}
 	out.WriteString(table(rows...))
 	return out.String()
@@ -221,8 +248,8 @@ func TestSizing_FollowsFromTheFormulas(t *testing.T) {
 	// 10,000/s: 4 partitions; worker (0.04 + 0.02) / 0.5; engine (0.2 + 0.03) / 0.5.
 	// 1,000,000/s: 1e6 / (0.5 × 500,000) = 4 partitions; worker (0.04 + 2) / 0.5 = 4.1.
 	for _, want := range []string{
-		"| 10000    | 4          | 1                  | 0.1            | 0.5    | 0.0   | 86 GB        | 43 GB     |",
-		"| 1000000  | 4          | 2                  | 4.1            | 6.4    | 2.0   | 8640 GB      | 4320 GB   |",
+		"| 10000    | 4          | 1                  | 0.1            | 0.5    | 0.0   | 0.02 GB               | 86 GB        | 43 GB     |",
+		"| 1000000  | 4          | 2                  | 4.1            | 6.4    | 2.0   | 2.00 GB               | 8640 GB      | 4320 GB   |",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no line %s in\n%s", want, text)
