@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/ClickHouse/ch-go/proto"
@@ -69,6 +70,7 @@ func (b *block) reset() {
 // our own bug, and is said to be.
 func (b *block) encode() error {
 	b.heads.Reset()
+	b.heads.Buf = slices.Grow(b.heads.Buf, b.headBytes())
 	b.native = b.native[:0]
 	w := proto.NewWriter(&b.native, &b.heads)
 	head := proto.Block{Columns: len(b.columns), Rows: b.rows}
@@ -81,6 +83,19 @@ func (b *block) encode() error {
 		return fmt.Errorf("encode %s: %w: %w", b.table, ErrPermanent, err)
 	}
 	return nil
+}
+
+// headBytes bounds what of the block does not travel from the memory of its columns:
+// names and types, columns of few values.
+func (b *block) headBytes() int {
+	const most = 128 // of a name and a type
+	n := most * (1 + len(b.columns))
+	for _, c := range b.columns {
+		if low, ok := c.Data.(*lowCardinality); ok {
+			n += low.size()
+		}
+	}
+	return n
 }
 
 // giveUp lets go of memory that a request which was given up may still read. The

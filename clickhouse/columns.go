@@ -131,16 +131,26 @@ func (c *lowCardinality) Reset() {
 // EncodeState implements proto.StateEncoder.
 func (*lowCardinality) EncodeState(b *proto.Buffer) { b.PutInt64(lowCardinalityVersion) }
 
+// width gives log2 of the bytes of a key as it travels.
+func (c *lowCardinality) width() int {
+	switch n := len(c.index); {
+	case n > math.MaxUint16:
+		return 2
+	case n > math.MaxUint8:
+		return 1
+	}
+	return 0
+}
+
+// size bounds what EncodeColumn writes.
+func (c *lowCardinality) size() int {
+	const head = 4 * 8 // version, width, two counts
+	return head + len(c.dict.Buf) + binary.MaxVarintLen32*len(c.index) + len(c.keys)<<c.width()
+}
+
 // EncodeColumn implements proto.ColInput.
 func (c *lowCardinality) EncodeColumn(b *proto.Buffer) {
-	n := len(c.index)
-	width := 0 // log2 of the bytes of a key
-	switch {
-	case n > math.MaxUint16:
-		width = 2
-	case n > math.MaxUint8:
-		width = 1
-	}
+	n, width := len(c.index), c.width()
 	b.PutInt64(lowCardinalityUpdate | int64(width))
 	b.PutInt64(int64(n))
 	c.dict.EncodeColumn(b)
