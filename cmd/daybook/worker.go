@@ -24,7 +24,7 @@ type workerCmd struct{}
 func (workerCmd) Help() string {
 	return `Reads daybook.events as a member of the consumer group, makes sessions, writes them to ClickHouse and
 commits. Run as many as there is work for; partitions are shared out among them. SIGTERM flushes,
-takes a checkpoint and leaves.
+takes a checkpoint and leaves. Go's GOGC is 50 unless it is set; GOMEMLIMIT counts as ever.
 
 Example:
   DAYBOOK_KAFKA_BROKERS=kafka:9092 DAYBOOK_CLICKHOUSE_DSN=http://u:p@ch:8123/daybook daybook worker`
@@ -40,6 +40,7 @@ func (workerCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	boundGarbage(a.env)
 	run := newParts(a.log)
 	err = a.startWorkerAlone(ctx, run, found, key)
 	if err == nil {
