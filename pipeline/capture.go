@@ -131,6 +131,16 @@ func (c *capture) take() []byte {
 	return b
 }
 
+// size estimates the bytes of the packed snapshot: an id has 24 bytes that nothing
+// compresses and its time, of a user little is left.
+func (c *capture) size() int {
+	n := len(c.w.b) + 1<<10
+	for i := range c.nets {
+		n += 29*c.nets[i].ids.Len() + 8*c.nets[i].net.users
+	}
+	return n
+}
+
 // idsPerSection bounds a section of ids: 16 KB.
 const idsPerSection = 512
 

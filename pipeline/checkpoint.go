@@ -97,8 +97,8 @@ func (p *partition) beginCheckpoint(ctx context.Context) {
 	if p.saving = sv; p.writing == nil {
 		sv.settled()
 	}
-	rest := sv.capture.rest
-	go func() { sv.done <- p.save(ctx, sv, rest) }()
+	size, rest := sv.capture.size(), sv.capture.rest
+	go func() { sv.done <- p.save(ctx, sv, size, rest) }()
 }
 
 // stepCheckpoint writes down some more users of the state that is being saved.
@@ -115,9 +115,9 @@ func (p *partition) stepCheckpoint(n int) {
 }
 
 // save packs what it is given and writes it to the checkpoints topic.
-func (p *partition) save(ctx context.Context, sv *saving, rest func(func([]byte))) saved {
+func (p *partition) save(ctx context.Context, sv *saving, size int, rest func(func([]byte))) saved {
 	begin := p.cfg.Now()
-	packed, err := pack(ctx, sv.blocks, rest)
+	packed, err := pack(ctx, size, sv.blocks, rest)
 	if err == nil {
 		err = p.cfg.Failpoint(PointCheckpointPacked)
 	}

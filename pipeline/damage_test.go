@@ -23,7 +23,7 @@ func packed(tb testing.TB, s *state) []byte {
 	blocks := make(chan []byte, 1)
 	blocks <- c.take()
 	close(blocks)
-	b, err := pack(tb.Context(), blocks, c.rest)
+	b, err := pack(tb.Context(), c.size(), blocks, c.rest)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func withVersion(t *testing.T, whole []byte, version byte) []byte {
 	blocks := make(chan []byte, 1)
 	blocks <- raw
 	close(blocks)
-	b, err := pack(t.Context(), blocks, func(func([]byte)) {})
+	b, err := pack(t.Context(), 0, blocks, func(func([]byte)) {})
 	if err != nil {
 		t.Fatal(err)
 	}

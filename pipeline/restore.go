@@ -108,11 +108,17 @@ func (p *partition) snapshot(ctx context.Context, pointer source.Pointer) (*rest
 	return nil, nil
 }
 
+// packWindow is how far back a snapshot's compression looks: the encoder holds twice that.
+const packWindow = 512 << 10
+
 // pack compresses the blocks of a snapshot, and what rest yields after them,
 // for the checkpoints topic. It takes all blocks, also when ctx has ended.
-func pack(ctx context.Context, blocks <-chan []byte, rest func(yield func([]byte))) ([]byte, error) {
-	var out bytes.Buffer
-	w, err := zstd.NewWriter(&out, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+// size is about what comes out: a buffer that grows by doubling holds three times as
+// much while it is copied.
+func pack(ctx context.Context, size int, blocks <-chan []byte, rest func(yield func([]byte))) ([]byte, error) {
+	out := bytes.NewBuffer(make([]byte, 0, size))
+	// The window is small because most of a snapshot are hashes, which nothing compresses.
+	w, err := zstd.NewWriter(out, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(packWindow))
 	if err != nil {
 		return nil, fmt.Errorf("pack snapshot: %w", err)
 	}
