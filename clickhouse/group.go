@@ -10,10 +10,10 @@ import (
 
 // Bounds of a joint insert. What an insert costs beside its rows is that of some
 // 5,000 events (DESIGN.md, "What an insert costs"), and its part is merged the
-// sooner the smaller it is: behind a backlog four partitions have 40,000 events
-// each (10 MB), which are four parts or one.
+// sooner the smaller it is: behind a backlog two partitions have 90,000 events each
+// (20 MB), which are two parts or one.
 const (
-	aloneBytes = 16 << 20 // a larger block travels alone, beside others
+	aloneBytes = 32 << 20 // a larger block travels alone, beside others
 	jointBytes = 64 << 20 // encoded bytes that travel together: what the engine makes one part of
 	// gather is how long at most the first block of an insert waits for those of
 	// other flushes. Without a wait flushes that travelled together part at the next
