@@ -158,7 +158,7 @@ func (m *bench) drain(b *testing.B, s *site, to *source.Producer, perSecond floa
 	close(over)
 	ended()
 	b.ReportMetric(caught.Sub(begin).Seconds(), "drain-s")
-	text = fmt.Sprintf("a worker that was away for %s at half load (%d events) had caught up %.1f s after its start",
-		*freshBacklog, events, caught.Sub(begin).Seconds())
+	text = fmt.Sprintf("a worker that was away for %s at half load (%d events) had caught up %.1f s after its start, %.1f s for each minute",
+		*freshBacklog, events, caught.Sub(begin).Seconds(), caught.Sub(begin).Seconds()/freshBacklog.Minutes())
 	return text, append(p.rows("while a backlog is drained", perSecond, begin, caught), p.rows("after it", perSecond, caught, end)...)
 }

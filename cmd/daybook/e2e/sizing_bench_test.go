@@ -38,6 +38,15 @@ const (
 	sizingUsers = 5   // who have a session open, for each event a second: rows of sessions are a large part of the cost
 )
 
+// Repeats are recognised within an hour (SEMANTICS.md), so the ids of an hour are
+// kept. A partition that has more than its bound moves its horizon up, at twice the
+// bound so far that all events are late (pipeline.Config.MaxRepeatIDs).
+const (
+	sizingIDSeconds = 3600
+	sizingIDs       = 8_000_000 // of a partition
+	sizingIDBytes   = 75        // at most, pipeline/DESIGN.md
+)
+
 // price is what a part costs: cores that are busy = fixed × partitions +
 // perEvent × events a second.
 type price struct{ fixed, perEvent float64 }
@@ -225,18 +234,20 @@ func sizing(prices map[string]price, diskBytes, logBytes, sessionBytes float64) 
 an event takes %.0f bytes in the tables (merged; sessions, days and accounts of it included) and %.0f in the log;
 a user with an open session takes %.0f bytes of the worker's heap, %.0f MB a million, twice that until it is collected; a worker's core takes %.0f events/s
 
-partitions = max(%d, events/s ÷ (%.0f %% × events/s of a core)): one goroutine applies a partition
+partitions = max(%d, events/s ÷ (%.0f %% × events/s of a core), ids ÷ %d): one goroutine applies a partition, and keeps so many ids
+ids = %d s × events/s, repeats of which are recognised;  their memory = ids × %d bytes at most
 busy cores = partitions × cores a partition + events/s × CPU an event;  cores = busy cores ÷ %.0f %%
 workers = cores of the workers ÷ %d;  disk a day = events/s × 86,400 × bytes an event
 open sessions = %d × events/s;  their memory = 2 × open sessions × bytes of one
 
-`, diskBytes, logBytes, sessionBytes, sessionBytes, perCore, benchPartitions, sizingLoad*100, sizingLoad*100, sizingCores, sizingUsers)
-	rows = []string{fmt.Sprintf("events/s|partitions|workers of %d cores|cores: workers|engine|Kafka|open sessions, memory|tables a day|log a day", sizingCores)}
+`, diskBytes, logBytes, sessionBytes, sessionBytes, perCore,
+		benchPartitions, sizingLoad*100, sizingIDs, sizingIDSeconds, sizingIDBytes, sizingLoad*100, sizingCores, sizingUsers)
+	rows = []string{fmt.Sprintf("events/s|partitions|workers of %d cores|cores: workers|engine|Kafka|memory: open sessions|ids|tables a day|log a day", sizingCores)}
 	for _, rate := range []float64{10_000, 100_000, 1_000_000} {
-		partitions := max(benchPartitions, math.Ceil(rate/(sizingLoad*perCore)))
+		partitions := max(benchPartitions, math.Ceil(rate/(sizingLoad*perCore)), math.Ceil(rate*sizingIDSeconds/sizingIDs))
 		cores := func(p price) float64 { return (p.fixed*partitions + p.perEvent*rate) / sizingLoad }
-		rows = append(rows, fmt.Sprintf("%.0f|%.0f|%.0f|%.1f|%.1f|%.1f|%.2f GB|%.0f GB|%.0f GB", rate, partitions, math.Ceil(cores(worker)/sizingCores),
-			cores(worker), cores(engine), cores(broker), 2*sizingUsers*rate*sessionBytes/1e9, rate*86_400*diskBytes/1e9, rate*86_400*logBytes/1e9))
+		rows = append(rows, fmt.Sprintf("%.0f|%.0f|%.0f|%.1f|%.1f|%.1f|%.2f GB|%.1f GB|%.0f GB|%.0f GB", rate, partitions, math.Ceil(cores(worker)/sizingCores),
+			cores(worker), cores(engine), cores(broker), 2*sizingUsers*rate*sessionBytes/1e9, rate*sizingIDSeconds*sizingIDBytes/1e9, rate*86_400*diskBytes/1e9, rate*86_400*logBytes/1e9))
 	}
 	out.WriteString(table(rows...))
 	return out.String()
@@ -245,11 +256,11 @@ open sessions = %d × events/s;  their memory = 2 × open sessions × bytes of o
 // The table follows from the formulas.
 func TestSizing_FollowsFromTheFormulas(t *testing.T) {
 	text := sizing(map[string]price{"worker": {0.01, 2e-6}, "engine": {0.05, 3e-6}, "broker": {0, 1e-6}}, 100, 50, 200)
-	// 10,000/s: 4 partitions; worker (0.04 + 0.02) / 0.5; engine (0.2 + 0.03) / 0.5.
-	// 1,000,000/s: 1e6 / (0.5 × 500,000) = 4 partitions; worker (0.04 + 2) / 0.5 = 4.1.
+	// 10,000/s: 36 M ids ÷ 8 M = 5 partitions; worker (0.05 + 0.02) / 0.5; engine (0.25 + 0.03) / 0.5.
+	// 1,000,000/s: 450 partitions; worker (4.5 + 2) / 0.5; engine (22.5 + 3) / 0.5.
 	for _, want := range []string{
-		"| 10000    | 4          | 1                  | 0.1            | 0.5    | 0.0   | 0.02 GB               | 86 GB        | 43 GB     |",
-		"| 1000000  | 4          | 2                  | 4.1            | 6.4    | 2.0   | 2.00 GB               | 8640 GB      | 4320 GB   |",
+		"| 10000    | 5          | 1                  | 0.1            | 0.6    | 0.0   | 0.02 GB               | 2.7 GB   | 86 GB        | 43 GB     |",
+		"| 1000000  | 450        | 4                  | 13.0           | 51.0   | 2.0   | 2.00 GB               | 270.0 GB | 8640 GB      | 4320 GB   |",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no line %s in\n%s", want, text)
