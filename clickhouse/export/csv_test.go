@@ -206,6 +206,26 @@ func BenchmarkCSV_ActivityRow(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 }
 
+// The row of the sessions export, which is the largest there is.
+func BenchmarkCSV_SessionRow(b *testing.B) {
+	zone, err := time.LoadLocation("Europe/Prague")
+	if err != nil {
+		b.Fatal(err)
+	}
+	c := export.NewCSV(io.Discard, make([]string, 13))
+	start := time.Unix(1_488_272_400, 0)
+	b.ReportAllocs()
+	for b.Loop() {
+		start = start.Add(time.Second)
+		if err := c.Plain("0198f2a0-7c1e-7d53-9d0c-3f6b1f6f2a11").Text("-1032019229384696495").Date(17_225).Text("mobile").Plain("mobile").
+			Instant(start.In(zone)).Instant(start.Add(30 * time.Minute).In(zone)).Int(1800).Plain("closed").Plain("timeout").
+			Int(12).Plain("Europe/Prague").Bool(false).End(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+}
+
 func firstRune(s string) string {
 	_, n := utf8.DecodeRuneInString(s)
 	return s[:n]

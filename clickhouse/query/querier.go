@@ -49,11 +49,12 @@ type Querier interface {
 	Query(ctx context.Context, st Statement) (Rows, error)
 }
 
-// Stream gives the rows of a question. scan reads one row. An error is the last
-// thing that is yielded.
+// Stream gives the rows of a question. scan reads one row, into the same zeroed
+// variable each time, so that a row of a long answer is not on the heap. An
+// error is the last thing that is yielded.
 func Stream[T any](ctx context.Context, db Querier, sql func() (Statement, error), scan func(Rows, *T) error) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		var zero T
+		var row, zero T
 		st, err := sql()
 		if err != nil {
 			yield(zero, err)
@@ -67,7 +68,7 @@ func Stream[T any](ctx context.Context, db Querier, sql func() (Statement, error
 			return
 		}
 		for rows.Next() {
-			var row T
+			row = zero
 			if err = scan(rows, &row); err != nil {
 				break
 			}

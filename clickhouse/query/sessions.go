@@ -44,9 +44,19 @@ type Session struct {
 
 // Run streams the sessions.
 func (q Sessions) Run(ctx context.Context, db Querier) iter.Seq2[Session, error] {
+	// An export has millions of rows: where they go is said once a Stream, not for
+	// each of them (a list of 14 pointers on the heap).
+	var into *Session
+	var dest []any
 	return Stream(ctx, db, q.SQL, func(r Rows, s *Session) error {
-		return r.Scan(&s.NetworkID, &s.UserID, &s.DeviceID, &s.DeviceClass, &s.SessionID, (*int32)(&s.Date),
-			&s.StartedAt, &s.EndedAt, &s.DurationS, &s.Status, &s.EndReason, &s.Events, &s.Zone, &s.Robot)
+		if into != s {
+			into = s
+			dest = []any{
+				&s.NetworkID, &s.UserID, &s.DeviceID, &s.DeviceClass, &s.SessionID, (*int32)(&s.Date),
+				&s.StartedAt, &s.EndedAt, &s.DurationS, &s.Status, &s.EndReason, &s.Events, &s.Zone, &s.Robot,
+			}
+		}
+		return r.Scan(dest...)
 	})
 }
 
