@@ -28,9 +28,9 @@ const (
 	lately       = 2 * time.Second
 )
 
-// group lets small inserts into one table travel together. They wait until every
-// flush that is being written has come here, or for a moment, and for the end of
-// the insert that is in flight. Then they go as one INSERT, whose body is their
+// group lets small inserts into one table travel together. The first waits until
+// every flush that is being written has come here, or for a moment; those that
+// come while an insert is in flight wait for its end. Then they go as one INSERT, whose body is their
 // Native blocks one after the other. So a table's part is made
 // once for all partitions that flush at that moment, and a flush that is alone
 // waits for nobody.
@@ -101,8 +101,8 @@ func (g *group) look() {
 
 // run sends what waits until nothing does.
 func (g *group) run() {
-	for {
-		g.gather()
+	for first := true; ; first = false {
+		g.gather(first)
 		joint := g.take()
 		if joint == nil {
 			return
@@ -120,8 +120,10 @@ func (g *group) run() {
 	}
 }
 
-// gather waits for company, if anyone is here.
-func (g *group) gather() {
+// gather waits for company, if anyone is here. What came during an insert has had
+// its time, unless it is large: small flushes would wait for those that have just
+// left for the next table, and these for them there.
+func (g *group) gather(first bool) {
 	for begin := time.Now(); ; {
 		g.mu.Lock()
 		here, size := len(g.waiting), 0
@@ -130,7 +132,7 @@ func (g *group) gather() {
 		}
 		g.mu.Unlock()
 		left := gather + time.Duration(size/backlogBytes)*gatherPerMB - time.Since(begin)
-		if here == 0 || here >= g.company(size) || size >= jointBytes || left <= 0 {
+		if here == 0 || !first && size < backlogBytes || here >= g.company(size) || size >= jointBytes || left <= 0 {
 			return
 		}
 		enough := time.NewTimer(left)
