@@ -45,17 +45,18 @@ type Session struct {
 // Run streams the sessions.
 func (q Sessions) Run(ctx context.Context, db Querier) iter.Seq2[Session, error] {
 	// An export has millions of rows: where they go is said once a Stream, not for
-	// each of them (a list of 14 pointers on the heap).
+	// each of them (a list of 13 pointers on the heap).
 	var into *Session
 	var dest []any
 	return Stream(ctx, db, q.SQL, func(r Rows, s *Session) error {
 		if into != s {
 			into = s
 			dest = []any{
-				&s.NetworkID, &s.UserID, &s.DeviceID, &s.DeviceClass, &s.SessionID, (*int32)(&s.Date),
+				&s.UserID, &s.DeviceID, &s.DeviceClass, &s.SessionID, (*int32)(&s.Date),
 				&s.StartedAt, &s.EndedAt, &s.DurationS, &s.Status, &s.EndReason, &s.Events, &s.Zone, &s.Robot,
 			}
 		}
+		s.NetworkID = q.Network // the statement's condition
 		return r.Scan(dest...)
 	})
 }
@@ -71,7 +72,7 @@ func (q Sessions) SQL() (Statement, error) {
 	st := Statement{
 		// started_at repeats the range, a day wider at both ends (zones reach from
 		// UTC-12 to UTC+14): it is what the partitions and the sort key know.
-		Text: "SELECT network_id, user_id, device_id, device_class, toString(session_id) AS id, toInt32(date) AS day,\n" +
+		Text: "SELECT user_id, device_id, device_class, toString(session_id) AS id, toInt32(date) AS day,\n" +
 			"  started_at, ended_at, toInt64(duration_s), status, end_reason, events, zone, robot\n" +
 			"FROM sessions\n" +
 			"WHERE network_id = {network:String} AND date BETWEEN toDate({from:Int32}) AND toDate({to:Int32})\n" +

@@ -133,7 +133,7 @@ func (r *fakeRows) Close() error {
 func sessionRow(i int) []any {
 	start := time.Date(2026, 3, 1, 0, 0, i, 0, time.UTC)
 	return []any{
-		"acme", "anna", "phone", "mobile", fmt.Sprintf("00000000-0000-0000-0000-%012d", i), int32(20513),
+		"anna", "phone", "mobile", fmt.Sprintf("00000000-0000-0000-0000-%012d", i), int32(20513),
 		start, start.Add(time.Second), int64(1), "closed", "inactivity", uint32(2), "Europe/Prague", false,
 	}
 }

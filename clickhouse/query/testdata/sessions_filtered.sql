@@ -1,4 +1,4 @@
-SELECT network_id, user_id, device_id, device_class, toString(session_id) AS id, toInt32(date) AS day,
+SELECT user_id, device_id, device_class, toString(session_id) AS id, toInt32(date) AS day,
   started_at, ended_at, toInt64(duration_s), status, end_reason, events, zone, robot
 FROM sessions
 WHERE network_id = {network:String} AND date BETWEEN toDate({from:Int32}) AND toDate({to:Int32})
