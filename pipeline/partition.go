@@ -55,6 +55,7 @@ type partition struct {
 	lastRead   int64 // last record's timestamp, ms
 	published  int64 // every changed session is written up to here
 	lastFlush  time.Time
+	idsLeft    int // when all ids were last looked at
 	lastTopUp  time.Time
 	observed   time.Time // observe looked last
 	observedTo int64     // … and saw this position
@@ -206,21 +207,27 @@ func (p *partition) outlive(ctx context.Context) (context.Context, context.Cance
 // boundMemory keeps the ids of a partition below their limit. What may go at
 // any time goes first; then the horizon of the network with the most ids moves
 // half-way up to its watermark, and at twice the limit beyond it, so that even
-// a flood within one hour has a bound. Rows do not depend on it; speed does.
+// a flood within one hour has a bound. Rows do not depend on it; speed does. As
+// all ids are looked at for this, between once and twice the limit it is done
+// after each sixteenth of it that came in.
 func (p *partition) boundMemory() {
 	total, largest := p.ids()
-	if total > p.cfg.MaxRepeatIDs {
+	limit := p.cfg.MaxRepeatIDs
+	look := total > max(limit, p.idsLeft+limit/16) || total > 2*limit
+	if look {
 		for _, n := range p.state.networks {
 			n.ids.ForgetAll(n.horizon - p.rules.Repeat)
 		}
 		total, largest = p.ids()
+		p.idsLeft = total
 	}
+	p.idsLeft = min(p.idsLeft, total)
 	p.metrics.repeatIDs.WithLabelValues(label(p.id)).Set(float64(total))
-	if total <= p.cfg.MaxRepeatIDs {
+	if !look || total <= limit {
 		return
 	}
 	top := largest.greatest + 1
-	if total > 2*p.cfg.MaxRepeatIDs {
+	if total > 2*limit {
 		top += p.rules.Repeat
 	}
 	from := max(largest.horizon, largest.greatest-p.rules.Lateness-p.rules.OutOfOrder)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"daybook/pipeline/dedupe"
 	"daybook/pipeline/source"
 	"daybook/schemas"
 )
@@ -382,6 +383,38 @@ func TestPartition_IDsAreBounded(t *testing.T) {
 				t.Errorf("kept %d ids, the limit is %d", most, p.cfg.MaxRepeatIDs)
 			}
 		})
+	}
+}
+
+// Above the limit not every flush looks at all ids: one that may go since the
+// last look stays until a sixteenth of the limit has come in.
+func TestPartition_LooksAtAllIDsOnlyAfterMany(t *testing.T) {
+	p := testPartition(newFakeLog(), newMemory())
+	p.cfg.MaxRepeatIDs = 1600
+	p.state = newState(p.rules, 1, 0, 1, 0)
+	n := p.state.network("acme")
+	c := acme
+	n.set(&c)
+	n.greatest, n.horizon = 1_700_000_000_000, 1_700_000_000_000
+	id := uint64(0)
+	add := func(count int, timeMs int64) {
+		for range count {
+			id++
+			n.ids.Add(dedupe.Entry{ID: [2]uint64{id * 0x9e3779b97f4a7c15, id}, TimeMs: timeMs})
+		}
+	}
+	for _, step := range []struct{ old, live, left int }{
+		{1, 1600, 1600}, // over the limit: all are looked at
+		{1, 49, 1650},   // half of a sixteenth
+		{1, 50, 1699},   // more than a sixteenth: both old ones go
+		{1, 1601, 3300}, // over twice the limit, at once
+		{1, 0, 3300},
+	} {
+		add(step.old, 1_600_000_000_000)
+		add(step.live, 1_700_000_000_000)
+		if p.boundMemory(); n.ids.Len() != step.left {
+			t.Fatalf("%d ids are left, want %d", n.ids.Len(), step.left)
+		}
 	}
 }
 

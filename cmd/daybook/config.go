@@ -44,6 +44,7 @@ type config struct {
 	FlushInterval      time.Duration `env:"FLUSH_INTERVAL" envDefault:"800ms" help:"longest time that a record waits for its flush"`
 	BatchRecords       int           `env:"BATCH_RECORDS" envDefault:"250000" help:"most records of one flush, behind a backlog"`
 	BatchBytes         int           `env:"BATCH_BYTES" envDefault:"67108864" help:"most bytes of records in one flush of every partition of a worker, together; its memory is some three times that"`
+	RepeatIDs          int           `env:"REPEAT_IDS" envDefault:"8000000" help:"ids that a partition keeps to recognise repeats, 38 to 75 bytes each: those of one hour should fit; above it the horizon moves up and more records count as late"`
 	CheckpointInterval time.Duration `env:"CHECKPOINT_INTERVAL" envDefault:"30s" help:"a checkpoint and a commit at least this often"`
 	OutOfOrderness     time.Duration `env:"OUT_OF_ORDERNESS" envDefault:"1m" help:"how far the watermark stays behind the greatest event time"`
 	Lateness           time.Duration `env:"LATENESS" envDefault:"2h" help:"how far the horizon stays behind the watermark; older records are read back from storage"`
@@ -117,6 +118,7 @@ func (c *config) validateKafka(p *problems) {
 	between(p, "KAFKA_RETENTION_BYTES", c.KafkaRetentionByte, 0, 1<<50)
 	between(p, "BATCH_RECORDS", int64(c.BatchRecords), 1, 1_000_000)
 	between(p, "BATCH_BYTES", int64(c.BatchBytes), 1<<20, 1<<30)
+	between(p, "REPEAT_IDS", int64(c.RepeatIDs), 100_000, 1_000_000_000)
 	between(p, "BROKER_DISK_BYTES", c.BrokerDiskBytes, 64<<20, 1<<50)
 	between(p, "ENGINE_MEMORY_BYTES", c.EngineMemory, 256<<20, 1<<42)
 	between(p, "REPLAY_MEMORY_BYTES", c.ReplayMemoryBytes, 1<<20, 1<<40)

@@ -143,7 +143,7 @@ func (a *app) startWorker(ctx context.Context, run *parts, state *health, client
 	}
 	worker := pipeline.New(pipeline.Config{
 		Topic: topic, Epoch: epoch, Partitions: int32(partitions), Worker: workerName(), ControlKey: key,
-		Lateness: a.cfg.Lateness, OutOfOrder: a.cfg.OutOfOrderness, FlushAge: a.cfg.FlushInterval, BatchRecords: a.cfg.BatchRecords, BatchBytes: a.cfg.BatchBytes,
+		Lateness: a.cfg.Lateness, OutOfOrder: a.cfg.OutOfOrderness, FlushAge: a.cfg.FlushInterval, BatchRecords: a.cfg.BatchRecords, BatchBytes: a.cfg.BatchBytes, MaxRepeatIDs: a.cfg.RepeatIDs,
 		CheckpointEvery: a.cfg.CheckpointInterval, Drain: a.cfg.SessionTimeout / 2,
 		Logger: a.log, Registerer: state.registry, Failpoint: a.failpoint, Probe: probe(probes),
 	}, client, pipeline.JoinGroup(client, source.GroupConfig{SessionTimeout: a.cfg.SessionTimeout, Heartbeat: a.cfg.SessionTimeout / 6}), store) //nolint:contextcheck // it joins at the first Next, which takes one
