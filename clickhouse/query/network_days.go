@@ -111,9 +111,14 @@ func (q NetworkDays) days(ctx context.Context, db Querier) (out []NetworkDay, er
 }
 
 // compute gives the values of the changed days, and the other days that have
-// changed, or come, since known was read.
+// changed, come or gone (erasure leaves no row of a day) since known was read.
 func (q NetworkDays) compute(ctx context.Context, db Querier, known map[Date]storedDay, changed map[Date]struct{}) (computed []NetworkDay, late map[Date]struct{}, err error) {
 	late = map[Date]struct{}{}
+	for date, d := range known {
+		if _, ok := changed[date]; !ok && d.Users > 0 {
+			late[date] = struct{}{} // until its fingerprint is seen
+		}
+	}
 	question := func() (Statement, error) { return q.Checked(slices.Sorted(maps.Keys(changed))) }
 	for d, err := range Stream(ctx, db, question, scanStoredDay) {
 		if err != nil {
@@ -123,7 +128,12 @@ func (q NetworkDays) compute(ctx context.Context, db Querier, known map[Date]sto
 			computed = append(computed, d.NetworkDay)
 			continue
 		}
-		if _, ok := changed[d.Date]; !ok && (!known[d.Date].holds || known[d.Date].fingerprint != d.fingerprint) {
+		if _, ok := changed[d.Date]; ok {
+			continue
+		}
+		if was := known[d.Date]; was.holds && was.fingerprint == d.fingerprint {
+			delete(late, d.Date)
+		} else {
 			late[d.Date] = struct{}{}
 		}
 	}

@@ -83,12 +83,43 @@ func TestNetworkDays_LooksAgainAtWhatChangedMeanwhile(t *testing.T) {
 	}
 }
 
+// A stored day all of whose slices are erased between the two statements is in
+// none of what the second sees: it must not be given beside it.
+func TestNetworkDays_LeavesOutWhatWasErasedMeanwhile(t *testing.T) {
+	db := &scripted{answers: [][][]any{
+		{day(1, 10, 101, true), day(2, 20, 102, true), day(3, 0, 103, false), day(4, 40, 104, true)},
+		{day(3, 30, 0, true), day(1, 0, 101, false), day(3, 0, 103, false), day(4, 0, 104, false)},
+		{day(3, 30, 0, true), day(1, 0, 101, false), day(3, 0, 103, false), day(4, 0, 104, false)},
+	}}
+	var got []uint64
+	for d, err := range (query.NetworkDays{Network: "n", To: 9, Limit: 100}).Run(t.Context(), db) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, d.Users)
+	}
+	if want := []uint64{10, 30, 40}; !slices.Equal(got, want) {
+		t.Errorf("users %v, want %v", got, want)
+	}
+	if want := [][]int32{nil, {3}, {2, 3}}; !reflect.DeepEqual(db.computed, want) {
+		t.Errorf("computed %v, want %v", db.computed, want)
+	}
+}
+
 // Where days change faster than they are looked at, or most are to be computed,
 // one statement computes all of them.
 func TestNetworkDays_ComputesAllAtLast(t *testing.T) {
 	exact := [][]any{{int32(1), uint64(5), uint64(5), int64(0), int64(0), int64(0), int64(0), int64(0)}}
 	stored := [][]any{day(1, 0, 1, false), day(2, 1, 1, true), day(3, 1, 1, true), day(4, 1, 1, true), day(5, 1, 1, true), day(6, 1, 1, true), day(7, 1, 1, true), day(8, 1, 1, true), day(9, 1, 1, true)}
-	moving := func(d int32) [][]any { return [][]any{day(1, 7, 0, true), day(d, 0, 99, false)} }
+	moving := func(d int32) [][]any { // the others are there, and rest
+		rows := [][]any{day(1, 7, 0, true), day(d, 0, 99, false)}
+		for other := int32(2); other <= 9; other++ {
+			if other != d {
+				rows = append(rows, day(other, 0, 1, false))
+			}
+		}
+		return rows
+	}
 	for name, answers := range map[string][][][]any{
 		"most changed": {{day(1, 0, 1, false)}, exact},
 		"never still":  {stored, moving(2), moving(3), moving(4), exact},
