@@ -35,7 +35,8 @@ func (q UserDays) Run(ctx context.Context, db Querier) iter.Seq2[UserDay, error]
 	})
 }
 
-// SQL gives the statement.
+// SQL gives the statement. It says what the view daily_users says, from the
+// table (subject.go).
 func (q UserDays) SQL() (Statement, error) {
 	if err := q.check(); err != nil {
 		return Statement{}, err
@@ -45,8 +46,10 @@ func (q UserDays) SQL() (Statement, error) {
 		order, cursor = "ASC", " AND date > toDate({after:Int32})"
 	}
 	st := Statement{
-		Text: "SELECT toInt32(date) AS day, sessions, toInt64(duration_s), toInt64(active_s), toInt64(overlap_s), toInt64(mobile_s), toInt64(web_s)\n" +
-			"FROM daily_users\n" +
+		Text: "SELECT toInt32(date) AS day, countIf(NOT s.continues_from), toInt64(sum(s.duration_s)) AS total,\n" +
+			"  toInt64(intervalLengthSumArray(s.runs.1, s.runs.2)) AS active, total - active,\n" +
+			"  toInt64(sumIf(s.duration_s, s.device_class = 'mobile')), toInt64(sumIf(s.duration_s, s.device_class = 'web'))\n" +
+			"FROM session_days_versions AS s FINAL\n" +
 			"WHERE network_id = {network:String} AND user_id = {user:String}" +
 			" AND date BETWEEN toDate({from:Int32}) AND toDate({to:Int32})",
 		Args: []Arg{
@@ -58,7 +61,7 @@ func (q UserDays) SQL() (Statement, error) {
 		st.Text += cursor
 		st.Args = append(st.Args, Arg{"after", int32(*q.After)})
 	}
-	st.Text += "\nORDER BY date " + order + "\nLIMIT {limit:Int64}"
+	st.Text += "\nGROUP BY date\nORDER BY date " + order + "\nLIMIT {limit:Int64}"
 	return st, nil
 }
 

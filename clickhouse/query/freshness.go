@@ -39,20 +39,11 @@ func (q Freshness) Ask(ctx context.Context, db Querier) (FreshnessRow, error) {
 	if q.User == "" || q.Every {
 		return Complete(partitions, marks, nil), nil
 	}
-	only, err := all(Stream(ctx, db, q.place, func(r Rows, p *int32) error { return r.Scan(p) }))
-	if err != nil || len(only) == 0 { // a user without a row: every partition is concerned
+	user, err := all(OneUser{Network: q.Network, User: q.User}.Run(ctx, db))
+	if err != nil || len(user) == 0 { // a user without a row: every partition is concerned
 		return Complete(partitions, marks, nil), err
 	}
-	return Complete(partitions, marks, &only[0]), nil
-}
-
-// place gives the statement that asks for the user's partition.
-func (q Freshness) place() (Statement, error) {
-	return Statement{
-		Text:    "SELECT partition FROM users WHERE network_id = {network:String} AND user_id = {user:String}\nLIMIT 1",
-		Args:    []Arg{{"network", q.Network}, {"user", q.User}},
-		Threads: 1,
-	}, nil
+	return Complete(partitions, marks, &user[0].Partition), nil
 }
 
 // Complete tells how complete answers are that rest on partitions, given the
@@ -166,7 +157,7 @@ func (q Watermarks) SQL() (Statement, error) {
 		return Statement{}, ErrNoNetwork
 	}
 	return Statement{
-		Text: "SELECT topic, epoch, partition, watermark FROM progress WHERE network_id = {network:String}\n" +
+		Text: "SELECT topic, epoch, partition, watermark FROM progress_versions FINAL WHERE network_id = {network:String}\n" +
 			"ORDER BY topic, epoch, partition\nLIMIT {limit:Int64}",
 		Args:    []Arg{{"network", q.Network}, {"limit", int64(All)}},
 		Threads: 1,

@@ -41,12 +41,13 @@ func TestSQL_Golden(t *testing.T) {
 	at := time.Date(2026, 5, 3, 8, 0, 0, 0, time.UTC)
 	const id = "11111111-2222-3333-4444-555555555555"
 	for name, q := range map[string]question{
-		"user_days":           query.UserDays{Network: "n", User: "u", From: from, To: to, Limit: 14},
-		"user_days_next":      query.UserDays{Network: "n", User: "u", From: from, To: to, After: &to, Limit: 14},
-		"user_days_oldest":    query.UserDays{Network: "n", User: "u", From: from, To: to, Oldest: true, After: &from, Limit: 14},
-		"network_days":        query.NetworkDays{Network: "n", From: from, To: to, Limit: 90},
-		"network_days_newest": query.NetworkDays{Network: "n", From: from, To: to, Newest: true, After: &to, Limit: 90},
-		"network_days_stored": sqlOf(query.NetworkDays{Network: "n", From: from, To: to, Limit: 90}.Stored),
+		"user_days":                 query.UserDays{Network: "n", User: "u", From: from, To: to, Limit: 14},
+		"user_days_next":            query.UserDays{Network: "n", User: "u", From: from, To: to, After: &to, Limit: 14},
+		"user_days_oldest":          query.UserDays{Network: "n", User: "u", From: from, To: to, Oldest: true, After: &from, Limit: 14},
+		"network_days":              query.NetworkDays{Network: "n", From: from, To: to, Limit: 90},
+		"network_days_newest":       query.NetworkDays{Network: "n", From: from, To: to, Newest: true, After: &to, Limit: 90},
+		"network_days_fingerprints": sqlOf(query.NetworkDays{Network: "n", From: from, To: to, Limit: 90}.Fingerprints),
+		"network_days_stored":       sqlOf(query.NetworkDays{Network: "n", From: from, To: to, Limit: 90}.Stored),
 		"network_days_checked": sqlOf(func() (query.Statement, error) {
 			return query.NetworkDays{Network: "n", From: from, To: to, Limit: 90}.Checked([]query.Date{from, to})
 		}),
@@ -63,7 +64,8 @@ func TestSQL_Golden(t *testing.T) {
 		"partitions":        query.Partitions{},
 		"watermarks":        query.Watermarks{Network: "n"},
 		"watermarks_every":  query.Watermarks{Every: true},
-		"subject":           query.Subject{Network: "n", User: "u"},
+		"one_network":       query.OneNetwork{Network: "n"},
+		"one_user":          query.OneUser{Network: "n", User: "u"},
 		"last_day":          query.LastDay{Network: "n", User: "u"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -117,7 +119,8 @@ func TestSQL_RefusesWithoutTenantUserOrLimit(t *testing.T) {
 		{query.Networks{}, query.ErrBadLimit},
 		{query.Watermarks{}, query.ErrNoNetwork},
 		{query.LastDay{User: "u"}, query.ErrNoNetwork},
-		{query.Subject{Network: "n"}, query.ErrNoUser},
+		{query.OneUser{Network: "n"}, query.ErrNoUser},
+		{query.OneNetwork{}, query.ErrNoNetwork},
 	} {
 		if _, err := tc.q.SQL(); !errors.Is(err, tc.want) {
 			t.Errorf("%#v: %v, want %v", tc.q, err, tc.want)
@@ -132,12 +135,14 @@ func TestSQL_ValuesAreNeverText(t *testing.T) {
 		query.UserDays{Network: evil, User: evil, Limit: 1},
 		query.NetworkDays{Network: evil, Limit: 1},
 		sqlOf(query.NetworkDays{Network: evil, Limit: 1}.Stored),
+		sqlOf(query.NetworkDays{Network: evil, Limit: 1}.Fingerprints),
 		query.Sessions{Network: evil, User: evil, DeviceClass: evil, After: &query.SessionCursor{SessionID: evil}, Limit: 1},
 		query.DaySessions{Network: evil, User: evil, After: &query.DayCursor{SessionID: evil}, Limit: 1},
 		query.Users{Network: evil, Search: evil, After: evil, ActiveFrom: &d, Limit: 1},
 		query.Networks{Only: []string{evil}, After: evil, Limit: 1},
 		query.Watermarks{Network: evil},
-		query.Subject{Network: evil, User: evil},
+		query.OneNetwork{Network: evil},
+		query.OneUser{Network: evil, User: evil},
 		query.LastDay{Network: evil, User: evil},
 	} {
 		st, err := q.SQL()

@@ -6,6 +6,8 @@ import (
 	"iter"
 	"maps"
 	"slices"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // NetworkDays asks for the daily rollup of a network: what the view
@@ -50,7 +52,7 @@ const checkedRounds = 3
 // Run gives the days.
 //
 // It is exact, and at one instant: first it reads which stored days hold. If
-// all do, that one statement is the answer. Else one statement, and so one
+// all do, they are the answer. Else one statement, and so one
 // snapshot of the slices, gives the values of the days that do not hold
 // together with the fingerprints of all: if those of the stored days still are
 // what they were stored with, all values are of this snapshot. If not, the days
@@ -77,15 +79,14 @@ func (q NetworkDays) Run(ctx context.Context, db Querier) iter.Seq2[NetworkDay, 
 }
 
 func (q NetworkDays) days(ctx context.Context, db Querier) (out []NetworkDay, err error) {
-	known := map[Date]storedDay{}
+	known, err := q.known(ctx, db)
+	if err != nil {
+		return nil, err
+	}
 	changed := map[Date]struct{}{}
-	for d, err := range Stream(ctx, db, q.Stored, scanStoredDay) {
-		if err != nil {
-			return nil, err
-		}
-		known[d.Date] = d
+	for date, d := range known {
 		if !d.holds {
-			changed[d.Date] = struct{}{}
+			changed[date] = struct{}{}
 		}
 	}
 	for round := 0; len(changed) > 0; round++ {
@@ -108,6 +109,34 @@ func (q NetworkDays) days(ctx context.Context, db Querier) (out []NetworkDay, er
 		}
 	}
 	return out, nil
+}
+
+// known gives the dates that have slices, each with its stored values if they
+// hold. The two statements may run at once: what was stored with a fingerprint
+// holds at the instant of the fingerprints that shows it, whenever it was read.
+func (q NetworkDays) known(ctx context.Context, db Querier) (map[Date]storedDay, error) {
+	var there, stored []storedDay
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		there, err = all(Stream(ctx, db, q.Fingerprints, func(r Rows, d *storedDay) error {
+			return r.Scan((*int32)(&d.Date), &d.fingerprint)
+		}))
+		return err
+	})
+	g.Go(func() (err error) { stored, err = all(Stream(ctx, db, q.Stored, scanStoredDay)); return err })
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	known := make(map[Date]storedDay, len(there))
+	for _, d := range there {
+		known[d.Date] = d
+	}
+	for _, d := range stored {
+		if now, ok := known[d.Date]; ok && now.fingerprint == d.fingerprint {
+			known[d.Date] = d
+		}
+	}
+	return known, nil
 }
 
 // compute gives the values of the changed days, and the other days that have
@@ -162,19 +191,23 @@ func (q NetworkDays) SQL() (Statement, error) {
 		"ORDER BY date "+order+"\nLIMIT {limit:Int64}", q.Limit)
 }
 
-// Stored gives the statement that reads the dates that have slices, each with
-// its stored values if they hold.
-func (q NetworkDays) Stored() (Statement, error) {
-	st, err := q.statement("SELECT toInt32(now.date) AS day, "+networkDay+", now.fingerprint, stored.holds\n"+
-		"FROM (\n"+
-		"  SELECT date, fingerprint FROM session_day_fingerprints\n"+
-		"  WHERE network_id = {network:String} AND date BETWEEN toDate({from:Int32}) AND toDate({to:Int32})\n"+
-		") AS now\n"+
-		"LEFT JOIN (\n"+
-		"  SELECT *, true AS holds FROM daily_networks_stored FINAL\n"+
-		"  WHERE network_id = {network:String} AND date BETWEEN toDate({from:Int32}) AND toDate({to:Int32})\n"+
-		") AS stored ON stored.date = now.date AND stored.fingerprint = now.fingerprint\n"+
+// Fingerprints gives the statement that reads the dates that have slices, each
+// with the fingerprint of what is there now.
+func (q NetworkDays) Fingerprints() (Statement, error) {
+	st, err := q.statement("SELECT toInt32(date) AS day, fingerprint FROM session_day_fingerprints\n"+
+		"WHERE network_id = {network:String} AND date BETWEEN toDate({from:Int32}) AND toDate({to:Int32})\n"+
 		"LIMIT {limit:Int64}", All) // the page is cut when all days are known
+	st.Threads = 1
+	return st, err
+}
+
+// Stored gives the statement that reads the stored days, each with the
+// fingerprint that its values were computed from.
+func (q NetworkDays) Stored() (Statement, error) {
+	st, err := q.statement("SELECT toInt32(date) AS day, "+networkDay+", fingerprint, true AS holds\n"+
+		"FROM daily_networks_stored FINAL\n"+
+		"WHERE network_id = {network:String} AND date BETWEEN toDate({from:Int32}) AND toDate({to:Int32})\n"+
+		"LIMIT {limit:Int64}", All)
 	st.Threads = 1
 	return st, err
 }

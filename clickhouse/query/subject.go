@@ -5,67 +5,77 @@ import (
 	"iter"
 )
 
-// Subject asks for one user together with the network, by exact ids: what
-// every answer about a person must know first.
-type Subject struct {
+// Questions about one network or one user read the tables, not the views
+// networks and users: planning is what a lookup costs, and a view doubles it. A
+// test holds them to what the views say.
+
+// OneNetwork asks for one network, by its exact id.
+type OneNetwork struct {
+	Network string // required
+}
+
+// Run gives the network; there is none if it is unknown.
+func (q OneNetwork) Run(ctx context.Context, db Querier) iter.Seq2[Network, error] {
+	return Stream(ctx, db, q.SQL, func(r Rows, n *Network) error {
+		n.NetworkID = q.Network
+		return r.Scan(&n.Title, &n.Zone, &n.GapMs, &n.Recording, &n.Position, &n.ChangedAt)
+	})
+}
+
+// SQL gives the statement. As in the view networks the newest position wins;
+// every partition that applied it says the same, at another time.
+func (q OneNetwork) SQL() (Statement, error) {
+	if q.Network == "" {
+		return Statement{}, ErrNoNetwork
+	}
+	return Statement{
+		Text: "SELECT any(title), if(any(h.zone) = '', 'UTC', any(h.zone)), toInt64(any(gap_ms)),\n" +
+			"  NOT arrayExists(d -> d.1 <= toUnixTimestamp64Milli(now64(3)) AND toUnixTimestamp64Milli(now64(3)) < d.2, any(dark)),\n" +
+			"  position, min(written_at)\n" +
+			"FROM settings_history_versions AS h WHERE network_id = {network:String}\n" +
+			"GROUP BY position ORDER BY position DESC\nLIMIT 1",
+		Args:    []Arg{{"network", q.Network}},
+		Threads: 1,
+	}, nil
+}
+
+// OneUser asks for one user, by exact ids.
+type OneUser struct {
 	Network string // required
 	User    string // required
 }
 
-// SubjectRow is the answer; there is none if the network is unknown. User is
-// nil if the network has no record of the user. Its first and last dates are
-// not asked for: LastDay does.
-type SubjectRow struct {
-	Network   Network
-	User      *User
-	Partition *int32 // that all events of the user lie on
+// UserRow is a user with the partition that all of the user's events lie on.
+// First and last dates are not asked for: LastDay does.
+type UserRow struct {
+	User
+
+	Partition int32
 }
 
-// Run gives the row, if there is one.
-func (q Subject) Run(ctx context.Context, db Querier) iter.Seq2[SubjectRow, error] {
-	return Stream(ctx, db, q.SQL, func(r Rows, s *SubjectRow) error {
-		var (
-			user      User
-			partition int32
-		)
-		s.Network.NetworkID = q.Network
-		if err := r.Scan(&s.Network.Title, &s.Network.Zone, &s.Network.GapMs, &s.Network.Recording,
-			&user.UserID, &user.Name, &user.Zone, &partition); err != nil {
-			return err
-		}
-		if user.UserID != "" {
-			s.User, s.Partition = &user, &partition
-		}
-		return nil
+// Run gives the user; there is none if the network has no record of the user.
+func (q OneUser) Run(ctx context.Context, db Querier) iter.Seq2[UserRow, error] {
+	return Stream(ctx, db, q.SQL, func(r Rows, u *UserRow) error {
+		u.UserID = q.User
+		return r.Scan(&u.Name, &u.Zone, &u.Partition)
 	})
 }
 
 // SQL gives the statement.
-func (q Subject) SQL() (Statement, error) {
+func (q OneUser) SQL() (Statement, error) {
 	if err := q.check(); err != nil {
 		return Statement{}, err
 	}
-	// From the tables, not the views networks and users: planning is what a lookup
-	// costs, and views in it were a third of that. As networks does, the newest
-	// position wins; every copy of a position says the same.
 	return Statement{
-		Text: "SELECT n.title, n.shown, toInt64(n.gap_ms), n.recording, u.user_id, u.name, u.zone, u.partition\n" +
-			"FROM (\n" +
-			"  SELECT 1 AS k, title, if(zone = '', 'UTC', zone) AS shown, gap_ms,\n" +
-			"    NOT arrayExists(d -> d.1 <= toUnixTimestamp64Milli(now64(3)) AND toUnixTimestamp64Milli(now64(3)) < d.2, dark) AS recording\n" +
-			"  FROM settings_history_versions WHERE network_id = {network:String}\n" +
-			"  ORDER BY position DESC LIMIT 1\n" +
-			") AS n\n" +
-			"LEFT JOIN (\n" +
-			"  SELECT 1 AS k, user_id, name, zone, partition FROM users_versions FINAL WHERE network_id = {network:String} AND user_id = {user:String}\n" +
-			") AS u USING (k)\n" +
-			"LIMIT 1",
+		Text: "SELECT name, zone, partition FROM users_versions\n" +
+			"WHERE network_id = {network:String} AND user_id = {user:String}\n" +
+			"ORDER BY version DESC\nLIMIT 1",
 		Args:    []Arg{{"network", q.Network}, {"user", q.User}},
 		Threads: 1,
 	}, nil
 }
 
-func (q Subject) check() error {
+func (q OneUser) check() error {
 	switch {
 	case q.Network == "":
 		return ErrNoNetwork
@@ -76,7 +86,7 @@ func (q Subject) check() error {
 }
 
 // LastDay asks for a user's last local date with a session.
-type LastDay Subject
+type LastDay OneUser
 
 // Ask gives the date, or nil if there is none.
 func (q LastDay) Ask(ctx context.Context, db Querier) (last *Date, err error) {
@@ -89,7 +99,7 @@ func (q LastDay) Ask(ctx context.Context, db Querier) (last *Date, err error) {
 
 // SQL gives the statement.
 func (q LastDay) SQL() (Statement, error) {
-	if err := Subject(q).check(); err != nil {
+	if err := OneUser(q).check(); err != nil {
 		return Statement{}, err
 	}
 	return Statement{

@@ -31,21 +31,44 @@ func (a *API) subject(ctx context.Context, network, user string) (*subject, erro
 	if user == "" {
 		return nil, unknownUser()
 	}
-	for row, err := range (query.Subject{Network: network, User: user}).Run(ctx, a.db) {
-		if err != nil {
-			return nil, a.storage(ctx, "subject", err)
-		}
-		switch {
-		case !row.Network.Recording:
-			return nil, recordingDisabled()
-		case row.User == nil:
-			return nil, unknownUser()
-		}
-		s := &subject{network: row.Network, user: *row.User, partition: row.Partition}
-		s.zone, s.name = a.zones.pick(row.User.Zone, row.Network.Zone)
-		return s, nil
+	var (
+		n query.Network
+		u *query.UserRow
+	)
+	err := together(
+		func() (err error) { n, err = a.oneNetwork(ctx, network); return err },
+		func() error {
+			for row, err := range (query.OneUser{Network: network, User: user}).Run(ctx, a.db) {
+				if err != nil {
+					return a.storage(ctx, "user", err)
+				}
+				u = &row
+			}
+			return nil
+		},
+	)
+	switch {
+	case err != nil:
+		return nil, err
+	case !n.Recording:
+		return nil, recordingDisabled()
+	case u == nil:
+		return nil, unknownUser()
 	}
-	return nil, unknownNetwork()
+	s := &subject{network: n, user: u.User, partition: &u.Partition}
+	s.zone, s.name = a.zones.pick(u.Zone, n.Zone)
+	return s, nil
+}
+
+// oneNetwork finds a network by an id that is well formed.
+func (a *API) oneNetwork(ctx context.Context, network string) (query.Network, error) {
+	for row, err := range (query.OneNetwork{Network: network}).Run(ctx, a.db) {
+		if err != nil {
+			return row, a.storage(ctx, "network", err)
+		}
+		return row, nil
+	}
+	return query.Network{}, unknownNetwork()
 }
 
 // lastDay gives the subject's last local day with a session; nil if there is
@@ -63,13 +86,11 @@ func (a *API) network(ctx context.Context, network string) (*query.Network, erro
 	if !networkID.MatchString(network) {
 		return nil, unknownNetwork()
 	}
-	for row, err := range (query.Networks{Only: []string{network}, Limit: 1}).Run(ctx, a.db) {
-		if err != nil {
-			return nil, a.storage(ctx, "network", err)
-		}
-		return &row, nil
+	n, err := a.oneNetwork(ctx, network)
+	if err != nil {
+		return nil, err
 	}
-	return nil, unknownNetwork()
+	return &n, nil
 }
 
 // freshSubject finds the subject, and fills in how fresh its record is.

@@ -1,12 +1,6 @@
-SELECT toInt32(now.date) AS day, users, sessions, toInt64(duration_s), toInt64(active_s), toInt64(overlap_s), toInt64(mobile_s), toInt64(web_s), now.fingerprint, stored.holds
-FROM (
-  SELECT date, fingerprint FROM session_day_fingerprints
-  WHERE network_id = {network:String} AND date BETWEEN toDate({from:Int32}) AND toDate({to:Int32})
-) AS now
-LEFT JOIN (
-  SELECT *, true AS holds FROM daily_networks_stored FINAL
-  WHERE network_id = {network:String} AND date BETWEEN toDate({from:Int32}) AND toDate({to:Int32})
-) AS stored ON stored.date = now.date AND stored.fingerprint = now.fingerprint
+SELECT toInt32(date) AS day, users, sessions, toInt64(duration_s), toInt64(active_s), toInt64(overlap_s), toInt64(mobile_s), toInt64(web_s), fingerprint, true AS holds
+FROM daily_networks_stored FINAL
+WHERE network_id = {network:String} AND date BETWEEN toDate({from:Int32}) AND toDate({to:Int32})
 LIMIT {limit:Int64}
 -- network = n
 -- from = 20574

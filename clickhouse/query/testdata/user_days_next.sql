@@ -1,6 +1,9 @@
-SELECT toInt32(date) AS day, sessions, toInt64(duration_s), toInt64(active_s), toInt64(overlap_s), toInt64(mobile_s), toInt64(web_s)
-FROM daily_users
+SELECT toInt32(date) AS day, countIf(NOT s.continues_from), toInt64(sum(s.duration_s)) AS total,
+  toInt64(intervalLengthSumArray(s.runs.1, s.runs.2)) AS active, total - active,
+  toInt64(sumIf(s.duration_s, s.device_class = 'mobile')), toInt64(sumIf(s.duration_s, s.device_class = 'web'))
+FROM session_days_versions AS s FINAL
 WHERE network_id = {network:String} AND user_id = {user:String} AND date BETWEEN toDate({from:Int32}) AND toDate({to:Int32}) AND date < toDate({after:Int32})
+GROUP BY date
 ORDER BY date DESC
 LIMIT {limit:Int64}
 -- network = n

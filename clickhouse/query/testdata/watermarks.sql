@@ -1,4 +1,4 @@
-SELECT topic, epoch, partition, watermark FROM progress WHERE network_id = {network:String}
+SELECT topic, epoch, partition, watermark FROM progress_versions FINAL WHERE network_id = {network:String}
 ORDER BY topic, epoch, partition
 LIMIT {limit:Int64}
 -- network = n
