@@ -23,7 +23,9 @@ func (s *state) advance(sl *slab, most int) (stopped bool, err error) {
 	}
 	for i := 0; !sl.done() && i < most; i++ {
 		if i%prefetchRun == 0 {
-			s.prefetch(sl.records[sl.at:][:min(prefetchRun, most-i, sl.left())])
+			run := sl.records[sl.at:][:min(prefetchRun, most-i, sl.left())]
+			s.hand.run(run)
+			s.prefetch(run)
 		}
 		r := &sl.records[sl.at]
 		s.skips(sl, r.offset)

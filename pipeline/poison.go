@@ -81,6 +81,14 @@ func (h *hand) all(slabs []*slab, until int64) {
 	h.busy = h.span.limit == 1
 }
 
+// run notes that some records are looked at together, before each is at hand: else
+// the one before them would be blamed.
+func (h *hand) run(records []record) {
+	first, last := records[0].offset, records[len(records)-1].offset
+	h.offset, h.busy = first, len(records) == 1
+	h.span = span{from: first, next: last + 1, limit: len(records)}
+}
+
 // done notes that no record is handled any more: what panics now is no
 // record's fault.
 func (h *hand) done() { h.busy, h.span = false, span{} }
