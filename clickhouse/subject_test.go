@@ -1,7 +1,9 @@
 package clickhouse_test
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -86,5 +88,59 @@ func TestUserDays_SayWhatTheViewSays(t *testing.T) {
 	}
 	if days < 6 {
 		t.Errorf("%d days: nothing was compared", days)
+	}
+}
+
+// The status that the API tells of sessions is that of the view sessions: open,
+// closed and final, on a partition that is behind, one that was read to its end,
+// and one that nothing is known of.
+func TestSessions_StatusIsThatOfTheView(t *testing.T) {
+	s := open(t)
+	begin := at(t, "2026-05-10T08:00:00Z")
+	hour := int64(3_600_000)
+	f := flush(100)
+	for i := range int64(8) {
+		session(f, "n", fmt.Sprint("u", i), "web", schemas.ClassWeb, begin+i*hour, begin+i*hour+60_000, false)
+	}
+	write(t, s, f)
+	for _, partition := range []int{5, 6} {
+		exec(t, s, fmt.Sprintf("INSERT INTO sessions_versions SELECT * REPLACE (%d AS partition, concat(user_id, '-%d') AS user_id, generateUUIDv4(rowNumberInAllBlocks()) AS session_id) "+
+			"FROM sessions_versions WHERE sessions_versions.user_id NOT LIKE '%%-%%'", partition, partition))
+	}
+	told := func() (view, table map[string]string) {
+		view, table = map[string]string{}, map[string]string{}
+		for _, line := range text(t, s, "SELECT concat(toString(session_id), ' ', status) FROM sessions WHERE network_id = 'n'") {
+			id, status, _ := strings.Cut(line, " ")
+			view[id] = status
+		}
+		for _, row := range rows(t, query.Sessions{Network: "n", From: query.FirstDate, To: query.LastDate, Limit: query.All}.Run(t.Context(), s)) {
+			table[row.SessionID] = row.Status
+		}
+		return view, table
+	}
+	seen := map[string]int{}
+	for _, change := range []string{
+		"",
+		"INSERT INTO progress_versions (network_id, topic, epoch, partition, watermark, version) " +
+			"SELECT DISTINCT 'n', topic, epoch, partition, toDateTime64('2026-05-10 11:00:00', 3, 'UTC'), 1000 FROM sessions_versions WHERE partition != 6",
+		fmt.Sprintf("INSERT INTO partitions_versions (topic, epoch, partition, caught_up_at, horizon_ms, updated_at) SELECT DISTINCT topic, epoch, partition, toDateTime64('2026-05-10 13:00:00', 3, 'UTC'), map('n', %d, 'other', %d), now64(3) FROM sessions_versions", begin+2*hour, begin+9*hour),
+		"INSERT INTO partitions_versions (topic, epoch, partition, caught_up_at, updated_at) SELECT DISTINCT topic, epoch, 5, NULL, now64(3) + 1 FROM sessions_versions",
+	} {
+		if change != "" {
+			exec(t, s, change)
+		}
+		view, table := told()
+		if len(view) != 24 {
+			t.Fatalf("%d sessions, want 24", len(view))
+		}
+		if diff := cmp.Diff(view, table); diff != "" {
+			t.Errorf("after %q (-view +table):\n%s", change, diff)
+		}
+		for _, status := range view {
+			seen[status]++
+		}
+	}
+	if seen["open"] == 0 || seen["closed"] == 0 || seen["final"] == 0 {
+		t.Errorf("not every status was told: %v", seen)
 	}
 }

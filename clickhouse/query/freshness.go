@@ -50,11 +50,6 @@ func (q Freshness) Ask(ctx context.Context, db Querier) (FreshnessRow, error) {
 // watermarks of what is asked about. only limits it to one partition: all
 // events of a user lie on one. nil: every one is concerned.
 func Complete(partitions []Partition, marks []Watermark, only *int32) FreshnessRow {
-	type place struct {
-		topic     string
-		epoch     uint16
-		partition int32
-	}
 	epoch := uint16(0)
 	for i := range partitions {
 		epoch = max(epoch, partitions[i].Epoch)

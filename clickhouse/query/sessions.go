@@ -44,21 +44,44 @@ type Session struct {
 
 // Run streams the sessions.
 func (q Sessions) Run(ctx context.Context, db Querier) iter.Seq2[Session, error] {
-	// An export has millions of rows: where they go is said once a Stream, not for
-	// each of them (a list of 13 pointers on the heap).
-	var into *Session
-	var dest []any
-	return Stream(ctx, db, q.SQL, func(r Rows, s *Session) error {
-		if into != s {
-			into = s
-			dest = []any{
-				&s.UserID, &s.DeviceID, &s.DeviceClass, &s.SessionID, (*int32)(&s.Date),
-				&s.StartedAt, &s.EndedAt, &s.DurationS, &s.Status, &s.EndReason, &s.Events, &s.Zone, &s.Robot,
+	return withMarks(ctx, db, q.Network, q.SQL, func(m marks) func(Rows, *Session) error {
+		// An export has millions of rows: where they go is said once a Stream, not for
+		// each of them (a list of 16 pointers on the heap).
+		var into *Session
+		var dest []any
+		var at place
+		var over int64
+		return func(r Rows, s *Session) error {
+			if into != s {
+				into = s
+				dest = []any{
+					&s.UserID, &s.DeviceID, &s.DeviceClass, &s.SessionID, (*int32)(&s.Date),
+					&s.StartedAt, &s.EndedAt, &s.DurationS, &s.EndReason, &s.Events, &s.Zone, &s.Robot,
+					&at.topic, &at.epoch, &at.partition, &over,
+				}
 			}
+			err := r.Scan(dest...)
+			s.NetworkID, s.Status = q.Network, m.status(at, over)
+			return err
 		}
-		s.NetworkID = q.Network // the statement's condition
-		return r.Scan(dest...)
 	})
+}
+
+// withMarks streams rows whose status is told by marks that are read before them.
+func withMarks[T any](ctx context.Context, db Querier, network string, sql func() (Statement, error), scan func(marks) func(Rows, *T) error) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var zero T
+		if _, err := sql(); err != nil {
+			yield(zero, err)
+			return
+		}
+		m, err := readMarks(ctx, db, network)
+		if err != nil {
+			yield(zero, err)
+			return
+		}
+		Stream(ctx, db, sql, scan(m))(yield)
+	}
 }
 
 // SQL gives the statement.
@@ -73,8 +96,9 @@ func (q Sessions) SQL() (Statement, error) {
 		// started_at repeats the range, a day wider at both ends (zones reach from
 		// UTC-12 to UTC+14): it is what the partitions and the sort key know.
 		Text: "SELECT user_id, device_id, device_class, toString(session_id) AS id, toInt32(date) AS day,\n" +
-			"  started_at, ended_at, toInt64(duration_s), status, end_reason, events, zone, robot\n" +
-			"FROM sessions\n" +
+			"  started_at, ended_at, toInt64(duration_s), end_reason, events, zone, robot,\n" +
+			"  topic, epoch, partition, ended_ms + gap_ms AS over\n" +
+			"FROM sessions_versions FINAL\n" +
 			"WHERE network_id = {network:String} AND date BETWEEN toDate({from:Int32}) AND toDate({to:Int32})\n" +
 			"  AND started_at BETWEEN toDateTime({first:Int64}, 'UTC') AND toDateTime({last:Int64}, 'UTC')",
 		Args: []Arg{
@@ -147,15 +171,20 @@ type DaySession struct {
 
 // Run streams the slices.
 func (q DaySessions) Run(ctx context.Context, db Querier) iter.Seq2[DaySession, error] {
-	var from, to []time.Time
-	return Stream(ctx, db, q.SQL, func(r Rows, s *DaySession) error {
-		err := r.Scan((*int32)(&s.Date), &s.SessionID, &s.DeviceID, &s.DeviceClass, &s.StartedAt, &s.EndedAt, &s.DurationS,
-			&from, &to, &s.ContinuesFrom, &s.ContinuesTo, &s.Zone, &s.SessionStartedAt, &s.SessionEndedAt, &s.SessionDurationS,
-			&s.Status, &s.EndReason, &s.Events, &s.Robot)
-		for i := range from {
-			s.Runs = append(s.Runs, [2]time.Time{from[i], to[i]})
+	return withMarks(ctx, db, q.Network, q.SQL, func(m marks) func(Rows, *DaySession) error {
+		var from, to []time.Time
+		var at place
+		var over int64
+		return func(r Rows, s *DaySession) error {
+			err := r.Scan((*int32)(&s.Date), &s.SessionID, &s.DeviceID, &s.DeviceClass, &s.StartedAt, &s.EndedAt, &s.DurationS,
+				&from, &to, &s.ContinuesFrom, &s.ContinuesTo, &s.Zone, &s.SessionStartedAt, &s.SessionEndedAt, &s.SessionDurationS,
+				&s.EndReason, &s.Events, &s.Robot, &at.topic, &at.epoch, &at.partition, &over)
+			s.Status = m.status(at, over)
+			for i := range from {
+				s.Runs = append(s.Runs, [2]time.Time{from[i], to[i]})
+			}
+			return err
 		}
-		return err
 	})
 }
 
@@ -176,13 +205,16 @@ func (q DaySessions) SQL() (Statement, error) {
 		// most 14 hours away: two days to either side hold every session concerned.
 		Text: "SELECT toInt32(d.date) AS day, toString(d.session_id) AS id, d.device_id, d.device_class, d.started_at, d.ended_at,\n" +
 			"  toInt64(d.duration_s), d.runs.1, d.runs.2, d.continues_from, d.continues_to, d.zone,\n" +
-			"  s.started_at, s.ended_at, toInt64(s.duration_s), s.status, s.end_reason, s.events, d.robot\n" +
+			"  s.started_at, s.ended_at, toInt64(s.duration_s), s.end_reason, s.events, d.robot,\n" +
+			"  s.topic, s.epoch, s.partition, s.ended_ms + s.gap_ms AS over\n" +
 			"FROM (\n" +
-			"  SELECT * FROM session_days\n" +
+			"  SELECT date, session_id, device_id, device_class, started_at, ended_at, duration_s, runs, continues_from, continues_to, zone, robot\n" +
+			"  FROM session_days_versions FINAL\n" +
 			"  WHERE network_id = {network:String} AND user_id = {user:String} AND date BETWEEN toDate({from:Int32}) AND toDate({to:Int32})\n" +
 			") AS d\n" +
 			"INNER JOIN (\n" +
-			"  SELECT session_id, started_at, ended_at, duration_s, status, end_reason, events FROM sessions\n" +
+			"  SELECT session_id, started_at, ended_at, duration_s, end_reason, events, topic, epoch, partition, ended_ms, gap_ms\n" +
+			"  FROM sessions_versions FINAL\n" +
 			"  WHERE network_id = {network:String} AND user_id = {user:String}\n" +
 			"    AND started_at BETWEEN toDateTime({first:Int64}, 'UTC') AND toDateTime({last:Int64}, 'UTC')\n" +
 			") AS s ON s.session_id = d.session_id",

@@ -102,12 +102,6 @@ func (a *API) beginDay(ctx context.Context, in *dayInput) (*dayAnswer, *subject,
 
 func (a *API) fillDay(ctx context.Context, body *dayAnswer, in *dayInput, sub *subject) error {
 	date := body.Day.Date
-	for row, err := range (query.UserDays{Network: in.Network, User: in.User, From: date, To: date, Limit: 1}).Run(ctx, a.db) {
-		if err != nil {
-			return a.storage(ctx, "activity day", err)
-		}
-		body.Day = Day(row)
-	}
 	name := scope("day", in.Network, in.User, in.Date)
 	q := query.DaySessions{Network: in.Network, User: in.User, From: date, To: date, Limit: in.Limit + 1}
 	var at rowPosition
@@ -118,20 +112,33 @@ func (a *API) fillDay(ctx context.Context, body *dayAnswer, in *dayInput, sub *s
 		q.After = &query.DayCursor{Date: date, StartedAt: time.Unix(at.At, 0).UTC(), SessionID: at.ID}
 	}
 	view, _ := viewer(in.ViewerZone) // checked when the answer was begun
-	for row, err := range q.Run(ctx, a.db) {
-		if err != nil {
-			return a.storage(ctx, "activity day", err)
-		}
-		if body.full(in.Limit, a.cursors, name, func() any {
-			last := &body.slices[len(body.slices)-1]
-			return rowPosition{At: last.StartedAt.Unix(), ID: last.SessionID}
-		}) {
-			break
-		}
-		body.slices = append(body.slices, row)
-		body.Items = append(body.Items, a.daySessionOf(&row, sub.name, view))
-	}
-	return nil
+	return together(
+		func() error {
+			for row, err := range (query.UserDays{Network: in.Network, User: in.User, From: date, To: date, Limit: 1}).Run(ctx, a.db) {
+				if err != nil {
+					return a.storage(ctx, "activity day", err)
+				}
+				body.Day = Day(row)
+			}
+			return nil
+		},
+		func() error {
+			for row, err := range q.Run(ctx, a.db) {
+				if err != nil {
+					return a.storage(ctx, "activity day", err)
+				}
+				if body.full(in.Limit, a.cursors, name, func() any {
+					last := &body.slices[len(body.slices)-1]
+					return rowPosition{At: last.StartedAt.Unix(), ID: last.SessionID}
+				}) {
+					break
+				}
+				body.slices = append(body.slices, row)
+				body.Items = append(body.Items, a.daySessionOf(&row, sub.name, view))
+			}
+			return nil
+		},
+	)
 }
 
 // rowPosition is the cursor of lists in order of (start, session id).

@@ -33,6 +33,8 @@ func newFake() *fakeDB {
 		"FROM settings_history_versions": one("Acme", "Europe/Amsterdam", int64(1_800_000), true, int64(1), now),
 		"FROM users_versions":            one("Anna", "Europe/Prague", int32(0)),
 		"FROM networks":                  one("acme", "Acme", "Europe/Amsterdam", int64(1_800_000), true, int64(1), now),
+		"FROM progress_versions":         one("daybook.events", uint16(1), int32(0), through),
+		"FROM partitions_versions":       func(func(...any) bool) {},
 		"FROM partitions":                one("daybook.events", uint16(1), int32(0), true, &through, int64(0), int64(0)),
 	}
 	return f
@@ -135,7 +137,8 @@ func sessionRow(i int) []any {
 	start := time.Date(2026, 3, 1, 0, 0, i, 0, time.UTC)
 	return []any{
 		"anna", "phone", "mobile", fmt.Sprintf("00000000-0000-0000-0000-%012d", i), int32(20513),
-		start, start.Add(time.Second), int64(1), "closed", "inactivity", uint32(2), "Europe/Prague", false,
+		start, start.Add(time.Second), int64(1), "inactivity", uint32(2), "Europe/Prague", false,
+		"daybook.events", uint16(1), int32(0), start.UnixMilli(),
 	}
 }
 

@@ -1,12 +1,15 @@
 SELECT toInt32(d.date) AS day, toString(d.session_id) AS id, d.device_id, d.device_class, d.started_at, d.ended_at,
   toInt64(d.duration_s), d.runs.1, d.runs.2, d.continues_from, d.continues_to, d.zone,
-  s.started_at, s.ended_at, toInt64(s.duration_s), s.status, s.end_reason, s.events, d.robot
+  s.started_at, s.ended_at, toInt64(s.duration_s), s.end_reason, s.events, d.robot,
+  s.topic, s.epoch, s.partition, s.ended_ms + s.gap_ms AS over
 FROM (
-  SELECT * FROM session_days
+  SELECT date, session_id, device_id, device_class, started_at, ended_at, duration_s, runs, continues_from, continues_to, zone, robot
+  FROM session_days_versions FINAL
   WHERE network_id = {network:String} AND user_id = {user:String} AND date BETWEEN toDate({from:Int32}) AND toDate({to:Int32})
 ) AS d
 INNER JOIN (
-  SELECT session_id, started_at, ended_at, duration_s, status, end_reason, events FROM sessions
+  SELECT session_id, started_at, ended_at, duration_s, end_reason, events, topic, epoch, partition, ended_ms, gap_ms
+  FROM sessions_versions FINAL
   WHERE network_id = {network:String} AND user_id = {user:String}
     AND started_at BETWEEN toDateTime({first:Int64}, 'UTC') AND toDateTime({last:Int64}, 'UTC')
 ) AS s ON s.session_id = d.session_id
