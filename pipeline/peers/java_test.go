@@ -34,8 +34,15 @@ func (j javaPeer) name() string {
 }
 
 // heapMB is what each JVM may take for objects: a Flink task manager's process
-// has 1,728 MB by default. RocksDB has its own beside it.
-const heapMB = 1536
+// has 1,728 MB by default. RocksDB has its own beside it. Kafka
+// Streams needs more: with two threads and at least once its cache, the producers'
+// buffers and what is restored ran out of that.
+func (j javaPeer) heapMB() int {
+	if j.system == "Streams" {
+		return 3072
+	}
+	return 1536
+}
 
 func (j javaPeer) limit() time.Duration {
 	if j.state == "memory" {
@@ -59,7 +66,7 @@ func (j javaPeer) run(ctx context.Context, s *site) (m measured, err error) {
 	}
 	defer os.RemoveAll(dir)
 	jars := filepath.Join(s.top, ".peers", strings.ToLower(j.system))
-	args := append([]string{fmt.Sprintf("-Xmx%dm", heapMB)}, openings...)
+	args := append([]string{fmt.Sprintf("-Xmx%dm", j.heapMB())}, openings...)
 	args = append(args, "-cp", filepath.Join(s.top, ".peers/classes", strings.ToLower(j.system))+":"+jars+"/*", j.system+"Sessions",
 		"name="+name, "dir="+dir, "brokers="+s.brokers(), "topic="+s.client.EventsTopic(), "out="+name,
 		"partitions="+strconv.Itoa(s.partitions), "events="+strconv.Itoa(s.events),
