@@ -43,16 +43,31 @@ func (d *door) appendRows(s *insertStream, rows io.Reader, p *response) error {
 	defer func() { d.chunks.Put((*[insertChunk]byte)(buf)) }()
 	for {
 		_ = p.control.SetReadDeadline(time.Now().Add(readTimeout)) // not supported by test recorders only
-		n, err := io.ReadFull(rows, buf)
+		n, err := readChunk(rows, buf)
 		if appendErr := s.append(buf[:n]); appendErr != nil {
 			return appendErr
 		}
 		switch {
 		case err == nil:
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		case errors.Is(err, io.EOF):
 			return nil
 		default:
 			return err
 		}
 	}
+}
+
+// readChunk reads until the buffer is full or the reader ends, with the reader's own
+// error. io.ReadFull says ErrUnexpectedEOF where the rest is short, which is also
+// what a body says that was broken off: its rows would count as whole.
+func readChunk(r io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var more int
+		more, err = r.Read(buf[n:])
+		n += more
+	}
+	if n == len(buf) {
+		return n, nil // an end is said again
+	}
+	return n, err
 }
