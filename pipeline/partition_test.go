@@ -343,6 +343,14 @@ func TestRestore_KeepsTheLastThreeWritten(t *testing.T) {
 	}
 }
 
+// withAcme gives the partition a state that knows one network.
+func withAcme(p *partition) *network {
+	p.state = newState(p.rules, 1, 0, 1, 0)
+	n, c := p.state.network("acme"), acme
+	n.set(&c)
+	return n
+}
+
 // The ids of a partition have a bound, also those that late events bring in
 // while the horizon stands still, and those of a flood within one hour.
 func TestPartition_IDsAreBounded(t *testing.T) {
@@ -350,10 +358,7 @@ func TestPartition_IDsAreBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := testPartition(newFakeLog(), newMemory())
 			p.cfg.MaxRepeatIDs = 2000
-			p.state = newState(p.rules, 1, 0, 1, 0)
-			n := p.state.network("acme")
-			c := acme
-			n.set(&c)
+			n := withAcme(p)
 			now := int64(1_700_000_000_000)
 			n.greatest, n.horizon = now, now+1+p.rules.MaxGap
 			if step == 0 {
@@ -391,10 +396,7 @@ func TestPartition_IDsAreBounded(t *testing.T) {
 func TestPartition_LooksAtAllIDsOnlyAfterMany(t *testing.T) {
 	p := testPartition(newFakeLog(), newMemory())
 	p.cfg.MaxRepeatIDs = 1600
-	p.state = newState(p.rules, 1, 0, 1, 0)
-	n := p.state.network("acme")
-	c := acme
-	n.set(&c)
+	n := withAcme(p)
 	n.greatest, n.horizon = 1_700_000_000_000, 1_700_000_000_000
 	id := uint64(0)
 	add := func(count int, timeMs int64) {
