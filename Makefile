@@ -182,6 +182,13 @@ soak: need-go engine ## the kill loop, MINUTES=60; on Apache Kafka with KAFKA=3;
 bench: need-go engine ## measure decode, stages, end to end, next to the engine's own ingest
 	@.ci/bench $(BENCHTIME)
 
+# Go lays the program out by this profile wherever it is built; a stale one costs
+# speed, nothing else. Made anew after a change of the hot path.
+.PHONY: pgo
+pgo: need-go ## make cmd/daybook/default.pgo, the profile that the compiler builds by
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(GO) test ./cmd/daybook -trimpath -run '^$$' -bench '^BenchmarkChain$$' \
+	  -benchtime 3s -o "$$dir/chain.test" -cpuprofile "$$dir/cpu" && mv "$$dir/cpu" cmd/daybook/default.pgo
+
 # The store is kept in .bench for the next run: 100 million events take about
 # 8 GB there, and a quarter of an hour to make.
 DAYS          ?= 10000000
