@@ -1,8 +1,10 @@
 package export
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,11 +31,15 @@ type CSV struct {
 	buf     []byte
 	err     error
 
-	// Rows in order of time share days, and most rows zones.
-	day    int64  // days since 1970 that date spells
-	date   []byte // "2006-01-02"
-	offset int    // seconds east of UTC that zone spells
-	zone   []byte // "-07:00"
+	dates   [4]spelledDate // by the last bits of the day: rows in order of time share a few days
+	zone    Zone           // of Instant
+	scratch []byte         // of Text
+}
+
+// spelledDate is a date as text.
+type spelledDate struct {
+	day  int64  // days since 1970
+	text []byte // "2006-01-02"; empty: not spelled yet
 }
 
 // Option changes how a CSV is written.
@@ -45,7 +51,7 @@ func Raw(on bool) Option { return func(c *CSV) { c.raw = on } }
 // NewCSV returns a writer whose first line is the header with the given column
 // names. Nothing is written before the first block is full or Flush is called.
 func NewCSV(w io.Writer, columns []string, options ...Option) *CSV {
-	c := &CSV{w: w, columns: len(columns), buf: make([]byte, 0, blockBytes+4096), day: -1, zone: []byte("+00:00")}
+	c := &CSV{w: w, columns: len(columns), buf: make([]byte, 0, blockBytes+4096)}
 	for _, o := range options {
 		o(c)
 	}
@@ -58,13 +64,39 @@ func NewCSV(w io.Writer, columns []string, options ...Option) *CSV {
 
 // Text adds a cell whose content somebody else chose: it is guarded.
 func (c *CSV) Text(s string) *CSV {
-	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\uFFFD")
+	c.scratch = append(c.scratch[:0], s...)
+	return c.Bytes(c.scratch)
+}
+
+// Bytes is Text of bytes, which are not kept.
+func (c *CSV) Bytes(s []byte) *CSV {
+	c.comma()
+	if len(s) == 0 {
+		return c
 	}
-	if !c.raw && runsAsFormula(s) {
-		return c.add("'" + s)
+	has := byte(0)
+	for _, b := range s {
+		has |= signs[b]
 	}
-	return c.add(s)
+	if has&notASCII != 0 && !utf8.Valid(s) {
+		s = bytes.ToValidUTF8(s, []byte("\uFFFD"))
+	}
+	guard := !c.raw && signs[s[0]]&opensNone == 0 && runsAsFormula(s)
+	// Spaces at the ends are what some readers trim.
+	quotes := has&splits != 0 || s[len(s)-1] == ' ' || !guard && s[0] == ' '
+	if quotes {
+		c.buf = append(c.buf, '"')
+	}
+	if guard {
+		c.buf = append(c.buf, '\'')
+	}
+	if !quotes {
+		c.buf = append(c.buf, s...)
+		return c
+	}
+	c.doubled(s)
+	c.buf = append(c.buf, '"')
+	return c
 }
 
 // Plain adds a cell that Daybook made: a duration, a word of a closed set. It
@@ -89,36 +121,53 @@ func (c *CSV) Int(n int64) *CSV {
 	return c
 }
 
-// Instant adds an instant in its own location, RFC 3339 with a numeric offset
-// (UTC is +00:00), whole seconds.
-func (c *CSV) Instant(t time.Time) *CSV {
+// UUID adds a UUID, given in the order of its text.
+func (c *CSV) UUID(id [16]byte) *CSV {
 	c.comma()
-	_, offset := t.Zone()
-	local := t.Unix() + int64(offset)
-	day, second := local/86400, local%86400
-	if second < 0 {
-		day, second = day-1, second+86400
+	at := len(c.buf)
+	c.buf = slices.Grow(c.buf, 36)[:at+36]
+	text := (*[36]byte)(c.buf[at:])
+	for i, to := range [16]uint8{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34} {
+		text[to], text[to+1] = hexDigits[id[i]>>4], hexDigits[id[i]&15]
 	}
-	c.buf = append(append(c.buf, c.spellDate(day)...), 'T')
-	c.buf = append(twoDigits(c.buf, second/3600), ':')
-	c.buf = append(twoDigits(c.buf, second/60%60), ':')
-	c.buf = append(twoDigits(c.buf, second%60), c.spellZone(t, offset)...)
+	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
 	return c
 }
 
-// spellDate spells days since 1970, which are mostly those of the row before.
-func (c *CSV) spellDate(days int64) []byte {
-	if c.day != days || c.date == nil {
-		c.day, c.date = days, time.Unix(days*86400, 0).UTC().AppendFormat(c.date[:0], time.DateOnly)
+const hexDigits = "0123456789abcdef"
+
+// Instant adds an instant in its own location, RFC 3339 with a numeric offset
+// (UTC is +00:00), whole seconds.
+func (c *CSV) Instant(t time.Time) *CSV {
+	if place := t.Location(); c.zone.place != place {
+		c.zone = Zone{place: place}
 	}
-	return c.date
+	return c.InstantIn(t.Unix(), &c.zone)
 }
 
-func (c *CSV) spellZone(t time.Time, offset int) []byte {
-	if c.offset != offset {
-		c.offset, c.zone = offset, t.AppendFormat(c.zone[:0], "-07:00")
+// InstantIn is Instant of seconds since 1970 in a zone.
+func (c *CSV) InstantIn(second int64, zone *Zone) *CSV {
+	c.comma()
+	zone.at(second)
+	local := second + zone.offset
+	day, rest := local/86400, local%86400
+	if rest < 0 {
+		day, rest = day-1, rest+86400
 	}
-	return c.zone
+	c.buf = append(append(c.buf, c.spellDate(day)...), 'T')
+	c.buf = append(twoDigits(c.buf, rest/3600), ':')
+	c.buf = append(twoDigits(c.buf, rest/60%60), ':')
+	c.buf = append(twoDigits(c.buf, rest%60), zone.text...)
+	return c
+}
+
+// spellDate spells days since 1970, which are mostly those of a row before.
+func (c *CSV) spellDate(days int64) []byte {
+	d := &c.dates[days&3]
+	if d.day != days || len(d.text) == 0 {
+		d.day, d.text = days, time.Unix(days*86400, 0).UTC().AppendFormat(d.text[:0], time.DateOnly)
+	}
+	return d.text
 }
 
 func twoDigits(b []byte, n int64) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
@@ -178,15 +227,10 @@ func (c *CSV) comma() {
 	c.cell++
 }
 
-func (c *CSV) add(s string) *CSV {
-	c.comma()
-	if !needsQuotes(s) {
-		c.buf = append(c.buf, s...)
-		return c
-	}
-	c.buf = append(c.buf, '"')
+// doubled adds a quoted cell's content: its quotes are doubled.
+func (c *CSV) doubled(s []byte) {
 	for {
-		i := strings.IndexByte(s, '"')
+		i := bytes.IndexByte(s, '"')
 		if i < 0 {
 			break
 		}
@@ -195,25 +239,28 @@ func (c *CSV) add(s string) *CSV {
 		s = s[i+1:]
 	}
 	c.buf = append(c.buf, s...)
-	c.buf = append(c.buf, '"')
-	return c
 }
 
-// needsQuotes: beyond RFC 4180 also for ; and TAB, which split a cell in a
-// spreadsheet set to another separator and so would free a formula that stands
-// behind them; and for spaces at the ends, which some readers trim.
-func needsQuotes(s string) bool {
-	if s == "" {
-		return false
-	}
-	if s[0] == ' ' || s[len(s)-1] == ' ' {
-		return true
-	}
-	for i := range len(s) {
-		switch s[i] {
-		case ',', ';', '\t', '\r', '\n', '"', 0:
-			return true
+// What a byte says of the text that it stands in.
+const (
+	notASCII  = 1 << iota
+	splits    // must stand in quotes, wherever it is
+	opensNone // as the first byte: no formula follows
+)
+
+// signs has what each byte says. What splits is, beyond RFC 4180, also ; and TAB,
+// which split a cell in a spreadsheet set to another separator and so would free a
+// formula that stands behind them.
+var signs = func() (of [256]byte) { //nolint:gochecknoglobals // a table that nobody changes
+	for b := range of {
+		switch {
+		case b >= 0x80:
+			of[b] = notASCII
+		case strings.IndexByte(",;\t\r\n\"\x00", byte(b)) >= 0:
+			of[b] = splits
+		case b >= '0' && b <= '9' || b >= 'A' && b <= 'Z' || b >= 'a' && b <= 'z':
+			of[b] = opensNone
 		}
 	}
-	return false
-}
+	return of
+}()

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -77,17 +78,18 @@ func TestCSV_GuardsTextAgainstFormulas(t *testing.T) {
 func TestCSV_InstantsAndDatesAsFormatted(t *testing.T) {
 	t.Parallel()
 	var places []*time.Location
+	var zones []*export.Zone
 	for _, name := range []string{"UTC", "Europe/Prague", "America/St_Johns", "Asia/Kathmandu", "Pacific/Kiritimati", "Africa/Monrovia"} {
 		zone, err := time.LoadLocation(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		places = append(places, zone)
+		places, zones = append(places, zone), append(zones, export.NewZone(zone))
 	}
 	r := rand.New(rand.NewPCG(1, 2))
 	var out bytes.Buffer
-	c := export.NewCSV(&out, []string{"instant", "date", "again"})
-	want := []string{"instant,date,again"}
+	c := export.NewCSV(&out, []string{"instant", "date", "again", "in_zone"})
+	want := []string{"instant,date,again,in_zone"}
 	second := int64(0)
 	for i := range 20_000 {
 		switch i % 10 {
@@ -98,13 +100,14 @@ func TestCSV_InstantsAndDatesAsFormatted(t *testing.T) {
 		default:
 			second += r.Int64N(4000)
 		}
-		at := time.Unix(second, 0).In(places[r.IntN(len(places))])
+		place := r.IntN(len(places))
+		at := time.Unix(second, 0).In(places[place])
 		days := int32(r.IntN(65536))
-		if err := c.Instant(at).Date(days).Instant(at.Add(time.Hour)).End(); err != nil {
+		if err := c.Instant(at).Date(days).Instant(at.Add(time.Hour)).InstantIn(second, zones[place]).End(); err != nil {
 			t.Fatal(err)
 		}
 		const layout = "2006-01-02T15:04:05-07:00"
-		want = append(want, at.Format(layout)+","+time.Unix(int64(days)*86400, 0).UTC().Format(time.DateOnly)+","+at.Add(time.Hour).Format(layout))
+		want = append(want, at.Format(layout)+","+time.Unix(int64(days)*86400, 0).UTC().Format(time.DateOnly)+","+at.Add(time.Hour).Format(layout)+","+at.Format(layout))
 	}
 	if err := c.Flush(); err != nil {
 		t.Fatal(err)
@@ -112,6 +115,45 @@ func TestCSV_InstantsAndDatesAsFormatted(t *testing.T) {
 	if diff := cmp.Diff(want, strings.Split(strings.TrimSuffix(out.String(), "\r\n"), "\r\n")); diff != "" {
 		t.Errorf("(-want +got):\n%.3000s", diff)
 	}
+}
+
+// The bytes of a cell, by the rules as one would write them down.
+func TestCSV_CellsAreWhatTheRulesSay(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(3, 4))
+	pieces := []string{"", " ", "=", "-", "a", "7", ",", ";", "\t", "\r", "\n", `"`, "\x00", "\xff", "é", "＝", "\u200b", "\u00a0", ":", "@", "_", "\x7f", "'"}
+	for range 20_000 {
+		var in strings.Builder
+		for range r.IntN(6) {
+			in.WriteString(pieces[r.IntN(len(pieces))])
+		}
+		for _, raw := range []bool{false, true} {
+			var out bytes.Buffer
+			c := export.NewCSV(&out, []string{"a", "b", "c"}, export.Raw(raw))
+			if err := c.Text(in.String()).Bytes([]byte(in.String())).UUID([16]byte{0: 0xab, 7: 0x0c, 15: 0xff}).End(); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			cell := cellByTheRules(in.String(), raw)
+			if want := "a,b,c\r\n" + cell + "," + cell + ",ab000000-0000-000c-0000-0000000000ff\r\n"; out.String() != want {
+				t.Fatalf("%q, raw %t: %q, want %q", in.String(), raw, out.String(), want)
+			}
+		}
+	}
+}
+
+func cellByTheRules(s string, raw bool) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	opens := strings.TrimLeftFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || unicode.IsControl(r) })
+	if !raw && (strings.IndexAny(s, "\t\r\n\x00") == 0 || strings.IndexAny(opens, "=+-@＝＋－＠﹢﹣﹦﹫−") == 0) {
+		s = "'" + s
+	}
+	if strings.ContainsAny(s, ",;\t\r\n\"\x00") || strings.HasPrefix(s, " ") || strings.HasSuffix(s, " ") {
+		return `"` + strings.ReplaceAll(s, `"`, `""`) + `"`
+	}
+	return s
 }
 
 func TestCSV_QuotesWhatAnotherSeparatorWouldSplit(t *testing.T) {
@@ -213,12 +255,16 @@ func BenchmarkCSV_SessionRow(b *testing.B) {
 		b.Fatal(err)
 	}
 	c := export.NewCSV(io.Discard, make([]string, 13))
-	start := time.Unix(1_488_272_400, 0)
+	const noon = 1_488_272_400
+	start, place := int64(noon), export.NewZone(zone)
+	id, user, device := [16]byte{1, 0x98, 0xf2, 0xa0}, []byte("-1032019229384696495"), []byte("mobile")
 	b.ReportAllocs()
 	for b.Loop() {
-		start = start.Add(time.Second)
-		if err := c.Plain("0198f2a0-7c1e-7d53-9d0c-3f6b1f6f2a11").Text("-1032019229384696495").Date(17_225).Text("mobile").Plain("mobile").
-			Instant(start.In(zone)).Instant(start.Add(30 * time.Minute).In(zone)).Int(1800).Plain("closed").Plain("timeout").
+		if start++; start == noon+3600 {
+			start = noon
+		}
+		if err := c.UUID(id).Bytes(user).Date(17_225).Bytes(device).Plain("mobile").
+			InstantIn(start, place).InstantIn(start+1800, place).Int(1800).Plain("closed").Plain("timeout").
 			Int(12).Plain("Europe/Prague").Bool(false).End(); err != nil {
 			b.Fatal(err)
 		}

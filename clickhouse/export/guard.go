@@ -8,8 +8,8 @@ import (
 // runsAsFormula says whether a spreadsheet may take the cell for a formula: it
 // begins, after spaces and invisible signs that an import may trim, with
 // = + - @ or a full-width form of them, or it begins with TAB, CR, LF or NUL.
-func runsAsFormula(s string) bool {
-	if s == "" {
+func runsAsFormula(s []byte) bool {
+	if len(s) == 0 {
 		return false
 	}
 	switch s[0] {
@@ -17,7 +17,7 @@ func runsAsFormula(s string) bool {
 		return true
 	}
 	for len(s) > 0 {
-		r, size := utf8.DecodeRuneInString(s)
+		r, size := utf8.DecodeRune(s)
 		switch r {
 		case '=', '+', '-', '@', '＝', '＋', '－', '＠', '﹢', '﹣', '﹦', '﹫', '−':
 			return true
