@@ -28,11 +28,17 @@ func TestStore_LeavesNoGoroutine(t *testing.T) {
 		session(f, "n", "u", "b", schemas.ClassWeb, int64(i)*7_200_000, int64(i)*7_200_000, false)
 	}
 	write(t, s, f)
-	for row, err := range (query.Sessions{Network: "n", From: query.FirstDate, To: query.LastDate, Limit: query.All}).Run(t.Context(), s) {
+	q := query.Sessions{Network: "n", From: query.FirstDate, To: query.LastDate, Limit: query.All}
+	for _, err := range q.Run(t.Context(), s) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = row
+		break
+	}
+	for _, err := range q.Export(t.Context(), s) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		break
 	}
 	if err := s.Close(); err != nil {

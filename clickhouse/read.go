@@ -2,6 +2,8 @@ package clickhouse
 
 import (
 	"context"
+	"errors"
+	"io"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -25,20 +27,54 @@ func readSettings() chgo.Settings {
 // Query runs a question of package query. The answer must be closed. To give an
 // answer up early cancel ctx: Close alone reads it to its end.
 func (s *Store) Query(ctx context.Context, st query.Statement) (query.Rows, error) {
-	args := make([]any, len(st.Args))
-	for i, a := range st.Args {
-		args[i] = named(a.Name, a.Value)
-	}
-	settings := readSettings()
-	if st.Threads > 0 {
-		settings["max_threads"] = st.Threads
-	}
+	settings, args := bind(st)
 	rows, err := s.conn.Query(chgo.Context(ctx, chgo.WithSettings(settings)), st.Text, args...)
 	if err != nil {
 		return nil, wrap(ctx, "run query", err)
 	}
 	return answer{ctx: ctx, rows: rows}, nil
 }
+
+// bind gives a statement's settings and parameters as the driver takes them.
+func bind(st query.Statement) (settings chgo.Settings, args []any) {
+	for _, a := range st.Args {
+		args = append(args, named(a.Name, a.Value))
+	}
+	settings = readSettings()
+	if st.Threads > 0 {
+		settings["max_threads"] = st.Threads
+	}
+	return settings, args
+}
+
+// Blocks runs a question and gives its answer in the format Native, not decoded: of
+// the driver's revision, or of revision 0, if that is all that the server speaks. The
+// answer must be closed. To give it up early cancel ctx.
+func (s *Store) Blocks(ctx context.Context, st query.Statement) (io.ReadCloser, error) {
+	settings, args := bind(st)
+	stream, err := s.conn.QueryFormat(chgo.Context(ctx, chgo.WithSettings(settings)), "Native", st.Text, args...)
+	if err != nil {
+		return nil, wrap(ctx, "run query", err)
+	}
+	return &blocks{ctx: ctx, ReadCloser: stream}, nil
+}
+
+// blocks gives the driver's errors their kind.
+type blocks struct {
+	io.ReadCloser
+
+	ctx context.Context //nolint:containedctx // as in answer
+}
+
+func (b *blocks) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = wrap(b.ctx, "read answer", err)
+	}
+	return n, err
+}
+
+func (b *blocks) Close() error { return wrap(b.ctx, "close answer", b.ReadCloser.Close()) }
 
 // answer gives the driver's errors their kind.
 type answer struct {

@@ -55,6 +55,7 @@ func TestSQL_Golden(t *testing.T) {
 		"sessions_filtered": query.Sessions{
 			Network: "n", User: "u", DeviceClass: "web", From: from, To: to, After: &query.SessionCursor{StartedAt: at, SessionID: id}, Limit: 100,
 		},
+		"sessions_export":   sqlOf(query.Sessions{Network: "n", User: "u", From: from, To: to, Limit: query.All}.ExportSQL),
 		"day_sessions":      query.DaySessions{Network: "n", User: "u", From: from, To: from, Limit: 100},
 		"day_sessions_next": query.DaySessions{Network: "n", User: "u", From: from, To: from, After: &query.DayCursor{Date: from, StartedAt: at, SessionID: id}, Limit: 100},
 		"users":             query.Users{Network: "n", Limit: 100},

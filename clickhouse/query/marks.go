@@ -27,8 +27,10 @@ type mark struct {
 type marks map[place]mark
 
 // status tells that of a session, given the instant at which its gap is over (ms).
-func (m marks) status(at place, over int64) string {
-	switch is := m[at]; {
+func (m marks) status(at place, over int64) string { return m[at].status(over) }
+
+func (is mark) status(over int64) string {
+	switch {
 	case is.finalBelow > over:
 		return "final"
 	case is.closedBelow > over:
@@ -36,6 +38,22 @@ func (m marks) status(at place, over int64) string {
 	}
 	return "open"
 }
+
+// byTopic gives the marks by topic, then by the rest of the place: a session of a
+// long answer is looked up without hashing its topic.
+func (m marks) byTopic() map[string]map[uint64]mark {
+	topics := map[string]map[uint64]mark{}
+	for at, is := range m {
+		if topics[at.topic] == nil {
+			topics[at.topic] = map[uint64]mark{}
+		}
+		topics[at.topic][at.number()] = is
+	}
+	return topics
+}
+
+// number tells the places of one topic apart.
+func (p place) number() uint64 { return uint64(p.epoch)<<32 | uint64(uint32(p.partition)) }
 
 // report is what the worker of a partition last said that concerns a network.
 type report struct {

@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"errors"
+	"io"
 	"iter"
 )
 
@@ -47,6 +48,15 @@ type Rows interface {
 // Querier runs statements that read. *clickhouse.Store is one.
 type Querier interface {
 	Query(ctx context.Context, st Statement) (Rows, error)
+}
+
+// Exporter also gives answers that are too long for a string a cell.
+// *clickhouse.Store is one.
+type Exporter interface {
+	Querier
+	// Blocks gives the answer as it travels, in the format Native. It must be closed;
+	// to give it up early cancel ctx.
+	Blocks(ctx context.Context, st Statement) (io.ReadCloser, error)
 }
 
 // Stream gives the rows of a question. scan reads one row, into the same zeroed

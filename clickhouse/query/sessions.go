@@ -86,6 +86,13 @@ func withMarks[T any](ctx context.Context, db Querier, network string, sql func(
 
 // SQL gives the statement.
 func (q Sessions) SQL() (Statement, error) {
+	return q.statement("user_id, device_id, device_class, toString(session_id) AS id, toInt32(date) AS day,\n" +
+		"  started_at, ended_at, toInt64(duration_s), end_reason, events, zone, robot,\n" +
+		"  topic, epoch, partition, ended_ms + gap_ms AS over")
+}
+
+// statement asks for columns of the sessions.
+func (q Sessions) statement(columns string) (Statement, error) {
 	if q.Network == "" {
 		return Statement{}, ErrNoNetwork
 	}
@@ -95,9 +102,7 @@ func (q Sessions) SQL() (Statement, error) {
 	st := Statement{
 		// started_at repeats the range, a day wider at both ends (zones reach from
 		// UTC-12 to UTC+14): it is what the partitions and the sort key know.
-		Text: "SELECT user_id, device_id, device_class, toString(session_id) AS id, toInt32(date) AS day,\n" +
-			"  started_at, ended_at, toInt64(duration_s), end_reason, events, zone, robot,\n" +
-			"  topic, epoch, partition, ended_ms + gap_ms AS over\n" +
+		Text: "SELECT " + columns + "\n" +
 			"FROM sessions_versions FINAL\n" +
 			"WHERE network_id = {network:String} AND date BETWEEN toDate({from:Int32}) AND toDate({to:Int32})\n" +
 			"  AND started_at BETWEEN toDateTime({first:Int64}, 'UTC') AND toDateTime({last:Int64}, 'UTC')",

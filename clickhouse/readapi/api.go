@@ -19,7 +19,7 @@ import (
 // holds no state but the unused one-time tokens of the page.
 type API struct {
 	cfg        Config
-	db         query.Querier
+	db         query.Exporter
 	gate       *gate
 	cursors    cursors
 	metrics    *Metrics

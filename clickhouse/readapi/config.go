@@ -43,7 +43,7 @@ type NetworkSettings struct {
 // Config is everything that the API is made of. The zero value of a field
 // means its default, but for the required ones.
 type Config struct {
-	DB        query.Querier  // required; *clickhouse.Store is one
+	DB        query.Exporter // required; *clickhouse.Store is one
 	Settings  SettingsWriter // nil: PUT answers 503 settings_unavailable
 	AdminKeys []KeyHash      // required, at least one
 

@@ -156,7 +156,7 @@ type server struct {
 	key string
 }
 
-func serve(tb testing.TB, db query.Querier, change ...func(*readapi.Config)) *server {
+func serve(tb testing.TB, db query.Exporter, change ...func(*readapi.Config)) *server {
 	tb.Helper()
 	cfg := readapi.Config{
 		DB: db, AdminKeys: []readapi.KeyHash{readapi.HashKey("another"), readapi.HashKey(testKey)},

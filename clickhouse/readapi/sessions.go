@@ -7,7 +7,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"daybook/clickhouse/export"
 	"daybook/clickhouse/query"
 )
 
@@ -110,30 +109,6 @@ func (a *API) scopedRange(ctx context.Context, network, user string, in RangeInp
 		zone, _ = a.zones.pick(n.Zone)
 	}
 	return a.dates(in, zone)
-}
-
-func (a *API) sessionsCSV(ctx context.Context, in FormatInput, s Stamp, q query.Sessions) *huma.StreamResponse {
-	name := "sessions_" + q.Network
-	if q.User != "" {
-		name += "_" + userTag(q.User)
-	}
-	f := in.csvFile(name+"_"+q.From.String()+"_"+q.To.String(), s, "session_id", "user_id", "date", "device_id", "device_class",
-		"started_at", "ended_at", "duration_s", "status", "end_reason", "events", "zone", "robot")
-	f.rows = func(ctx context.Context, out *export.CSV) error {
-		for row, err := range q.Run(ctx, a.db) {
-			if err != nil {
-				return err
-			}
-			zone, name := a.zones.pick(row.Zone)
-			if err := out.Plain(row.SessionID).Text(row.UserID).Date(int32(row.Date)).Text(row.DeviceID).Plain(row.DeviceClass).
-				Instant(row.StartedAt.In(zone)).Instant(row.EndedAt.In(zone)).Int(row.DurationS).Plain(row.Status).Plain(row.EndReason).
-				Int(int64(row.Events)).Plain(name).Bool(row.Robot).End(); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	return a.stream(ctx, f)
 }
 
 func (a *API) sessionOf(row *query.Session) Session {
