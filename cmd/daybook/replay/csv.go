@@ -18,6 +18,7 @@ type csvRecords struct {
 	columns []boundColumn
 	width   int
 	fields  []string
+	text    []byte // of a record of several lines
 	back    []line // lines read ahead and given back, first one first
 }
 
@@ -129,10 +130,10 @@ func (c *csvRecords) next() (line, error) {
 func (c *csvRecords) record(l *line) (problem string, err error) {
 	text := l.text
 	var ahead []line
-	for bytes.Count(text, []byte{'"'})%2 == 1 {
+	for open := oddQuotes(text); open; {
 		if len(ahead) == 0 {
 			l.text = bytes.Clone(l.text) // the next line takes its place
-			text = l.text
+			text = append(c.text[:0], l.text...)
 		}
 		more, err := c.line()
 		more.text = bytes.Clone(more.text)
@@ -147,7 +148,8 @@ func (c *csvRecords) record(l *line) (problem string, err error) {
 			return "", err
 		}
 		ahead = append(ahead, more)
-		text = slices.Concat(text, []byte{'\n'}, more.text)
+		text = append(append(text, '\n'), more.text...)
+		c.text, open = text, open != oddQuotes(more.text)
 	}
 	c.fields, problem = splitRecord(c.fields[:0], text)
 	if problem == "" && len(c.fields) != c.width {
@@ -161,6 +163,10 @@ func (c *csvRecords) record(l *line) (problem string, err error) {
 	l.length = int64(len(text))
 	return "", nil
 }
+
+// oddQuotes says whether a quote that is open at the start of a text is shut behind
+// it, or the other way round.
+func oddQuotes(text []byte) bool { return bytes.Count(text, []byte{'"'})%2 == 1 }
 
 func (c *csvRows) row(l *line) Row {
 	if l.cut() || l.problem != "" {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -386,4 +387,24 @@ func TestRead_IsAFunctionOfTheFile(t *testing.T) {
 			rt.Fatal(diff)
 		}
 	})
+}
+
+// What is looked at for the end of a stray quote is put together once, not anew
+// with each line: a quote in a long file would cost seconds.
+func TestRead_AStrayQuoteIsFoundInTimeOfTheLines(t *testing.T) {
+	file := "user,time,network\n" + "u\"x,2026-01-01T00:00:00Z,n\n" + strings.Repeat("u,2026-01-01T00:00:00Z,n\n", 20_000)
+	path := filepath.Join(t.TempDir(), "stray.csv")
+	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	rows := readAll(t, &Options{}, path)
+	runtime.ReadMemStats(&after)
+	if len(rows) != 20_001 || rows[0].Err != "a quote is not closed" || rows[1].Err != "" {
+		t.Fatalf("%d rows, the first ones %v", len(rows), briefs(rows[:2]))
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 200<<20 { // line by line it would be 5 GB
+		t.Errorf("%d MB were allocated for a file of %d KB", n>>20, len(file)>>10)
+	}
 }
