@@ -16,7 +16,8 @@ import (
 type users struct {
 	pages []*userPage // nil: a page that was given back
 	holes []uint32    // numbers of those
-	room  []uint32    // numbers of pages with a free place, the last one first
+	room  []uint32    // numbers of pages with a free place, the last one first; also of some that were given back
+	empty int         // pages without a user: one stays
 	count int
 	index userIndex
 	names names
@@ -118,7 +119,9 @@ func (t *users) place() (*userPage, uint32) {
 			i := p.free - 1
 			p.free, p.next[i] = p.next[i], notQueued
 			p.users[i].at = number<<pageUserBits | i
-			p.count++
+			if p.count++; p.count == 1 {
+				t.empty--
+			}
 			return p, i
 		} else if p != nil {
 			p.room = false
@@ -137,6 +140,7 @@ func (t *users) place() (*userPage, uint32) {
 		t.pages = append(t.pages, p)
 	}
 	t.room = append(t.room, number)
+	t.empty++
 	return t.place()
 }
 
@@ -164,8 +168,10 @@ func (t *users) release(u *user) {
 	p.next[i], p.free = p.free, i+1
 	p.count--
 	switch {
-	case p.count == 0 && t.room[len(t.room)-1] != number: // one empty page stays
+	case p.count == 0 && t.empty > 0:
 		t.pages[number], t.holes = nil, append(t.holes, number)
+	case p.count == 0:
+		t.empty++
 	case !p.room:
 		p.room, t.room = true, append(t.room, number)
 	}
