@@ -183,8 +183,8 @@ func sharedField(name string) (f field, inner place) {
 	return fieldUnknown, inFlat
 }
 
-// cloudField is mapper.attribute and mapper.extension. A CloudEvent's network
-// beside its tenant is left to the whole decoder (Decoder.outline).
+// cloudField is mapper.attribute and mapper.extension; which of network and tenant
+// counts is told from the values (cloudValues).
 func cloudField(name string) (f field, inner place) {
 	switch name {
 	case "specversion":
