@@ -116,7 +116,10 @@ func (r *run) checkUsers(ctx context.Context) error {
 
 // checkDays looks at the rollups over users.
 func (r *run) checkDays(ctx context.Context) error {
-	return r.judge(ctx, "P4", "daily_networks", r.scope())
+	if err := r.judge(ctx, "P4", "daily_networks", r.scope()); err != nil {
+		return err
+	}
+	return r.judge(ctx, "P4", "daily_networks_stored", r.scope())
 }
 
 // named is a check by its file in sql/ and the promise that it is about.
@@ -142,7 +145,7 @@ func aboutUsers() []named {
 
 // Names lists every check.
 func Names() []string {
-	all := []string{"gaps", "slices", "daily_networks", "versions", "positions"}
+	all := []string{"gaps", "slices", "daily_networks", "daily_networks_stored", "versions", "positions"}
 	for _, c := range slices.Concat(aboutAccounts(), aboutUsers()) {
 		all = append(all, c.name)
 	}

@@ -56,6 +56,9 @@ func complaints(r *verify.Report) string {
 func TestVerify_FindsSeededBugs(t *testing.T) {
 	v := startVerified(t)
 	v.fill(t)
+	if err := v.store.Exec(t.Context(), storedDays); err != nil {
+		t.Fatal(err)
+	}
 	report := v.verify(t, v.store, true)
 	if report.Wrong() > 0 {
 		t.Fatalf("a run without a bug:\n%s", complaints(report))

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"daybook/schemas"
 )
@@ -84,6 +85,7 @@ func bugsInTables(v *verified) []bug {
 			"INSERT INTO daily_users SELECT * FROM frozen WHERE NOT (user_id = 'late' AND date = '2026-03-28')")},
 		{"a rollup forgets a day", "daily_networks", "the day is missing", false, append(
 			frozen("daily_networks"), "INSERT INTO daily_networks SELECT * FROM frozen WHERE NOT (network_id = 'beta' AND date = '2026-03-28')")},
+		{"a stored day is not what its slices give", "daily_networks_stored", "beta 2026-03-28", false, []string{storedDays, strings.Replace(storedDays, "users,", "users + 1,", 1) + " WHERE network_id = 'beta' AND date = '2026-03-28'"}},
 		{"a tombstone is forgotten", "sessions", "ghost", false, []string{
 			again("sessions", "toDateTime('2026-03-28 22:30:00', 'UTC') AS started_at, started_ms + 600000 AS started_ms, generateUUIDv4() AS session_id", annNight),
 		}},
@@ -125,6 +127,10 @@ func bugsInTables(v *verified) []bug {
 
 // annDay is the condition on the slice of Ann's night on a date.
 func annDay(date string) string { return nightDays + " AND date = '" + date + "'" }
+
+// storedDays stores every day as the refresh would once it rests.
+const storedDays = "INSERT INTO daily_networks_stored SELECT network_id, date, users, sessions, duration_s, active_s, overlap_s, mobile_s, web_s, fingerprint, now64(3)\n" +
+	"FROM daily_networks INNER JOIN session_day_fingerprints USING (network_id, date)"
 
 // frozen makes a table of a view, empty, with what the view says in "frozen".
 func frozen(view string) []string {
