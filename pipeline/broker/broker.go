@@ -21,19 +21,20 @@ import (
 
 // Config says where the broker listens and what it may use.
 type Config struct {
-	Dir        string        // folder of the log; made if missing
-	Addr       string        // loopback host:port; port 0 takes a free one
-	Advertise  string        // host:port that clients are told to come to; Addr if empty
-	DiskBudget int64         // bytes that the log may take; 0: no limit but the file system's
-	Topic      string        // the events, which retention concerns; schemas.TopicEvents if empty
-	Group      string        // its committed offsets protect what is not read yet; "daybook" if empty
-	Retention  time.Duration // events that were read go when they are older; 0: only by the budget
-	Partitions int           // of a topic that is made without a number; 12 if 0
-	CheckEvery time.Duration // between two looks at the disk; 500 ms if 0. The budget may be overrun by what is written in one.
-	MinSession time.Duration // least session timeout of a group; 6 s if 0, less in tests
-	SyncWrites bool          // fsync every batch: survives power loss, not only the process
-	OnDisk     func(Disk)    // called after every look at the disk; a gauge hangs here
-	Logger     *slog.Logger  // nil: nothing is logged
+	Dir         string        // folder of the log; made if missing
+	Addr        string        // loopback host:port; port 0 takes a free one
+	Advertise   string        // host:port that clients are told to come to; Addr if empty
+	DiskBudget  int64         // bytes that the log may take; 0: no limit but the file system's
+	Topic       string        // the events, which retention concerns; schemas.TopicEvents if empty
+	Checkpoints string        // topic that workers cut, so that it is not compacted for; schemas.TopicCheckpoints if empty
+	Group       string        // its committed offsets protect what is not read yet; "daybook" if empty
+	Retention   time.Duration // events that were read go when they are older; 0: only by the budget
+	Partitions  int           // of a topic that is made without a number; 12 if 0
+	CheckEvery  time.Duration // between two looks at the disk; 500 ms if 0. The budget may be overrun by what is written in one.
+	MinSession  time.Duration // least session timeout of a group; 6 s if 0, less in tests
+	SyncWrites  bool          // fsync every batch: survives power loss, not only the process
+	OnDisk      func(Disk)    // called after every look at the disk; a gauge hangs here
+	Logger      *slog.Logger  // nil: nothing is logged
 }
 
 // Broker is a running broker. Close it: else the next start has to recover.
@@ -46,7 +47,7 @@ type Broker struct {
 
 	// Owned by the goroutine of watchDisk.
 	last      Disk
-	compacted int64 // bytes of the compacted topics after they were compacted; -1 before the first look
+	compacted int64 // bytes of the settings after they were compacted; -1 before the first look
 	gate      *gate // not nil while events are refused
 }
 
@@ -82,6 +83,7 @@ func withDefaults(cfg Config) Config {
 		cfg.Addr = "127.0.0.1:0"
 	}
 	cfg.Topic, cfg.Group = cmp.Or(cfg.Topic, schemas.TopicEvents), cmp.Or(cfg.Group, "daybook")
+	cfg.Checkpoints = cmp.Or(cfg.Checkpoints, schemas.TopicCheckpoints)
 	cfg.Partitions = cmp.Or(cfg.Partitions, 12)
 	cfg.CheckEvery = cmp.Or(cfg.CheckEvery, 500*time.Millisecond)
 	cfg.MinSession = cmp.Or(cfg.MinSession, 6*time.Second)

@@ -165,17 +165,17 @@ func (b *Broker) trim(ctx context.Context, used int64) error {
 	return nil
 }
 
-// compactGrowth is how much the compacted topics may grow before they are
-// compacted again, besides doubling. kfake does it every hour, whatever they
-// are.
+// compactGrowth is how much the settings may grow before the compacted topics are
+// compacted again, besides doubling. kfake does it every hour, whatever they are.
 const compactGrowth = 32 << 20
 
-// compact compacts when the compacted topics have grown. The broker serves
-// nobody meanwhile, 4 s for 480 MB of checkpoints of which half was live; so
-// those are cut from the left (source.DropCheckpoints), and this is for what
-// that leaves.
+// compact compacts when the settings have grown. The broker serves nobody meanwhile
+// (1.7 s for 108 MB), and kfake reads and writes all compacted topics, checkpoints
+// too. Those are not waited for: they are cut from the left (source.DropCheckpoints),
+// which leaves nothing behind that compaction would take, and a live log doubles them
+// within minutes.
 func (b *Broker) compact() error {
-	bytes, err := b.compactedBytes()
+	bytes, err := b.settingsBytes()
 	if err != nil {
 		return err
 	}
@@ -186,19 +186,24 @@ func (b *Broker) compact() error {
 		return nil
 	}
 	b.cluster.Compact()
-	b.compacted, err = b.compactedBytes()
+	b.compacted, err = b.settingsBytes()
 	return err
 }
 
-// compactedBytes is the size of all topics but the events.
-func (b *Broker) compactedBytes() (int64, error) {
-	total, err := folderBytes(filepath.Join(b.cfg.Dir, "partitions"))
-	if err != nil {
-		return 0, err
+// settingsBytes is the size of all topics that nobody cuts.
+func (b *Broker) settingsBytes() (total int64, err error) {
+	root := filepath.Join(b.cfg.Dir, "partitions")
+	folders, err := os.ReadDir(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
 	}
-	events, err := segments(b.cfg.Dir, b.cfg.Topic)
-	for _, s := range events {
-		total -= s.bytes
+	for _, folder := range folders {
+		topic := folder.Name()[:max(0, strings.LastIndexByte(folder.Name(), '-'))]
+		if topic == url.PathEscape(b.cfg.Topic) || topic == url.PathEscape(b.cfg.Checkpoints) {
+			continue
+		}
+		bytes, folderErr := folderBytes(filepath.Join(root, folder.Name()))
+		total, err = total+bytes, errors.Join(err, folderErr)
 	}
 	return total, err
 }

@@ -1,10 +1,14 @@
 package broker
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"daybook/schemas"
 )
 
 func TestPlanTrim_Table(t *testing.T) {
@@ -70,5 +74,27 @@ func TestLevelOf_Table(t *testing.T) {
 		if got := levelOf(c.disk); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
+	}
+}
+
+// Checkpoints and events are cut, so however large they are nobody waits for a
+// compaction.
+func TestBroker_SettingsAloneCallForACompaction(t *testing.T) {
+	b := &Broker{cfg: withDefaults(Config{Dir: t.TempDir()})}
+	for name, size := range map[string]int{
+		schemas.TopicEvents + "-0/0.dat": 1000, schemas.TopicEvents + "-11/0.idx": 1000,
+		schemas.TopicCheckpoints + "-0/7.dat": 1000, schemas.TopicCheckpoints + "-11/7.idx": 1000,
+		schemas.TopicSettings + "-0/0.dat": 10, schemas.TopicSettings + "-0/0.idx": 1, "other-0/0.dat": 100,
+	} {
+		path := filepath.Join(b.cfg.Dir, "partitions", filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := b.settingsBytes(); err != nil || got != 111 {
+		t.Errorf("%d bytes of settings, %v; want 111", got, err)
 	}
 }
