@@ -29,10 +29,11 @@ type chunkRead struct {
 }
 
 // slabsAhead bounds what is decoded ahead of the state, slabsKept what is kept of
-// slabs for further use: 10 MB a partition.
+// slabs for further use: few, so that one is still in a cache when it is applied,
+// and when it is filled again.
 const (
-	slabsAhead = 16
-	slabsKept  = 64
+	slabsAhead = 4
+	slabsKept  = 6
 )
 
 func newReader(cfg *Config, log Log, partition int32, d *decoder) *reader {
