@@ -3,48 +3,25 @@ package pipeline
 import (
 	"fmt"
 	"math"
-	"math/rand"
 	"testing"
 	"time"
 
+	"daybook/pipeline/benchlog"
 	"daybook/pipeline/enrich"
 	"daybook/pipeline/source"
 	"daybook/schemas"
 )
 
-// benchChunks makes events of about 340 bytes as they come from Kafka: users
-// with a Zipf distribution, 1 % repeats, 5 % out of order within a minute.
+// benchChunks gives the events of benchlog as they come from Kafka.
 func benchChunks(n, perChunk, users int) []*source.Chunk {
-	r := rand.New(rand.NewSource(7))
-	zipf := rand.NewZipf(r, 1.1, 8, uint64(users-1))
-	begin := time.Date(2026, 3, 2, 6, 0, 0, 0, time.UTC)
-	agents := []string{
-		"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36",
-		"Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148",
-	}
 	var chunks []*source.Chunk
-	var last source.Record
-	for i := range n {
+	for i, r := range benchlog.Records(n, users) {
 		if i%perChunk == 0 {
 			chunks = append(chunks, &source.Chunk{From: int64(i), Next: int64(i)})
 		}
 		c := chunks[len(chunks)-1]
-		at := begin.Add(time.Duration(i) * 5 * time.Millisecond)
-		rec := last
-		if i%100 != 99 {
-			u := zipf.Uint64()
-			shown := at
-			if r.Intn(20) == 0 {
-				shown = at.Add(-time.Duration(r.Intn(60_000)) * time.Millisecond)
-			}
-			user := fmt.Sprintf("user-%06d", u)
-			rec.Key = schemas.AppendKey(nil, "bench", user)
-			rec.Value = fmt.Appendf(nil, `{"id":"%08x-%04x","source":"web","network":"bench","user":%q,"time":%q,"type":"io.daybook.content.content.viewed","device":{"id":"d-%06d","class":"web"},"content":{"id":"article-%d","name":"An article"},"context":{"zone":"Europe/Amsterdam","ua":%q},"props":{"n":%d}}`,
-				i, r.Intn(65536), user, shown.Format("2006-01-02T15:04:05.000Z"), u, r.Intn(5000), agents[u%2], i)
-		}
-		rec.Offset, rec.TimestampMs = int64(i), at.UnixMilli()
-		last = rec
-		c.Records, c.Next = append(c.Records, rec), int64(i+1)
+		c.Records = append(c.Records, source.Record{Offset: int64(i), TimestampMs: r.TimeMs, Key: r.Key, Value: r.Value})
+		c.Next = int64(i + 1)
 	}
 	return chunks
 }

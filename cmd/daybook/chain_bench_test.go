@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"math/rand"
 	"runtime"
 	"runtime/metrics"
 	"sync"
@@ -15,6 +14,7 @@ import (
 
 	"daybook/clickhouse"
 	"daybook/pipeline"
+	"daybook/pipeline/benchlog"
 	"daybook/pipeline/source"
 	"daybook/schemas"
 )
@@ -33,9 +33,12 @@ var (
 func BenchmarkChain(b *testing.B) {
 	blocks := clickhouse.NewDiscard() // a worker's blocks have grown after its first flushes
 	for _, users := range []int{10_000, 200_000} {
-		tape := chainTape(b, *chainEvents, users)
+		var tape *source.Tape
 		for _, procs := range []int{1, runtime.NumCPU()} {
 			b.Run(fmt.Sprintf("users=%d/procs=%d", users, procs), func(b *testing.B) {
+				if tape == nil {
+					tape = chainTape(b, *chainEvents, users)
+				}
 				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
 				var cpu, took time.Duration
 				var allocs uint64
@@ -59,46 +62,25 @@ func BenchmarkChain(b *testing.B) {
 	}
 }
 
-// chainTape makes events of about 340 bytes: users with a Zipf distribution, 1 %
-// repeats, 5 % out of order within a minute.
+// chainTape puts the events of benchlog on a tape, behind the setting of their network.
 func chainTape(tb testing.TB, n, users int) *source.Tape {
 	tb.Helper()
-	r := rand.New(rand.NewSource(7))
-	zipf := rand.NewZipf(r, 1.1, 8, uint64(users-1))
-	begin := time.Date(2026, 3, 2, 6, 0, 0, 0, time.UTC)
-	agents := []string{
-		"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36",
-		"Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148",
-	}
 	tape := source.NewTape(1 << 20)
 	add := func(batch []source.Outgoing) {
 		if err := tape.Append(batch, source.CompressionLZ4); err != nil {
 			tb.Fatal(err)
 		}
 	}
-	value, err := schemas.EncodeControl(schemas.Control{Network: "bench", Zone: "UTC", GapMs: schemas.DefaultGapMs})
+	value, err := schemas.EncodeControl(schemas.Control{Network: benchlog.Network, Zone: "UTC", GapMs: schemas.DefaultGapMs})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	add([]source.Outgoing{{Value: value, Headers: []source.Header{{Key: []byte(schemas.HeaderControl), Value: schemas.SignControl(chainKey, value)}}, TimeMs: begin.UnixMilli()}})
+	signed := []source.Header{{Key: []byte(schemas.HeaderControl), Value: schemas.SignControl(chainKey, value)}}
 	var batch []source.Outgoing
-	var last source.Outgoing
-	for i := range n {
-		at := begin.Add(time.Duration(i) * 5 * time.Millisecond)
-		out := last
-		if i%100 != 99 {
-			u := zipf.Uint64()
-			shown := at
-			if r.Intn(20) == 0 {
-				shown = at.Add(-time.Duration(r.Intn(60_000)) * time.Millisecond)
-			}
-			user := fmt.Sprintf("user-%06d", u)
-			out.Key = schemas.AppendKey(nil, "bench", user)
-			out.Value = fmt.Appendf(nil, `{"id":"%08x-%04x","source":"web","network":"bench","user":%q,"time":%q,"type":"io.daybook.content.content.viewed","device":{"id":"d-%06d","class":"web"},"content":{"id":"article-%d","name":"An article"},"context":{"zone":"Europe/Amsterdam","ua":%q},"props":{"n":%d}}`,
-				i, r.Intn(65536), user, shown.Format("2006-01-02T15:04:05.000Z"), u, r.Intn(5000), agents[u%2], i)
+	for i, out := range benchlog.Records(n, users) {
+		if i == 0 {
+			add([]source.Outgoing{{Value: value, Headers: signed, TimeMs: out.TimeMs}})
 		}
-		out.TimeMs = at.UnixMilli()
-		last = out
 		if batch = append(batch, out); len(batch) == 1000 || i == n-1 {
 			add(batch)
 			batch = batch[:0]
