@@ -151,7 +151,7 @@ func Points() []string { return []string{PointStoreEvents, PointStoreSessions} }
 func (s *Store) WriteRows(ctx context.Context, rows schemas.Rows) error {
 	e := rows.(*flushEncoder) //nolint:forcetypeassert // NewRows makes no other
 	s.flows.begin(e.partition)
-	defer s.flushed()
+	defer s.flushed(e.partition)
 	if err := s.insert(ctx, &e.events.block); err != nil {
 		return err
 	}
@@ -167,9 +167,9 @@ func (s *Store) WriteRows(ctx context.Context, rows schemas.Rows) error {
 	return s.insertAll(ctx, &e.progress.block, &e.ledger.block)
 }
 
-// flushed says that nobody has to wait for one flush any more.
-func (s *Store) flushed() {
-	s.flows.end()
+// flushed says that nobody has to wait for one flush of a partition any more.
+func (s *Store) flushed(partition int32) {
+	s.flows.end(partition)
 	s.groupsMu.Lock()
 	defer s.groupsMu.Unlock()
 	for _, g := range s.groups {

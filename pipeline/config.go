@@ -48,6 +48,8 @@ type Config struct {
 	// Scale changes the rules in force, so that a test meets every edge with few
 	// records. nil in production.
 	Scale func(*Rules)
+
+	began time.Time // when the worker did
 }
 
 // withDefaults fills what is zero.
@@ -64,6 +66,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.CaptureUsers, 4000)
 	setDefault(&c.MaxRepeatIDs, 8_000_000)
 	setDefault(&c.Drain, 3*time.Second)
+	c.began = time.Now()
 	if c.Now == nil {
 		c.Now = time.Now
 	}

@@ -141,7 +141,7 @@ func (p *partition) run(ctx context.Context, committed source.Committed, warm *r
 // loop applies what is read and makes it durable until ctx ends. What is in hand
 // then has until work ends.
 func (p *partition) loop(ctx, work context.Context) error {
-	timer := time.NewTimer(p.cfg.FlushAge)
+	timer := time.NewTimer(p.untilTick(p.cfg.FlushAge))
 	defer timer.Stop()
 	for {
 		if err := p.advance(); err != nil {
@@ -157,7 +157,7 @@ func (p *partition) loop(ctx, work context.Context) error {
 			if ctx.Err() != nil {
 				return nil
 			}
-			timer.Reset(p.cfg.FlushAge / p.hurry())
+			timer.Reset(p.untilTick(p.cfg.FlushAge / p.hurry()))
 			continue
 		}
 		switch t := p.next(ctx, timer.C); t.what {
@@ -175,7 +175,7 @@ func (p *partition) loop(ctx, work context.Context) error {
 			if p.batch.overdue = true; p.writing != nil && p.writing.failing.Load() {
 				p.waits()
 			}
-			timer.Reset(p.cfg.FlushAge)
+			timer.Reset(p.untilTick(p.cfg.FlushAge))
 		case toSlab:
 			if err := p.received(t.slab); err != nil {
 				return err
@@ -184,6 +184,14 @@ func (p *partition) loop(ctx, work context.Context) error {
 			p.stepCheckpoint(p.cfg.CaptureUsers)
 		}
 	}
+}
+
+// untilTick is how long to wait for the next multiple of a time since the worker
+// began. All its partitions flush at the same instants, so that their rows travel
+// together: an insert costs the storage much more than the few rows that a second
+// brings.
+func (p *partition) untilTick(every time.Duration) time.Duration {
+	return every - time.Since(p.cfg.began)%every
 }
 
 // hurry is how much sooner a flush follows: while a checkpoint waits for rows that
