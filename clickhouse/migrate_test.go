@@ -19,7 +19,7 @@ func TestMigrate_EveryTableAndColumnHasAComment(t *testing.T) {
 		t.Errorf("without comment: %s", strings.Join(got, ", "))
 	}
 	tables := text(t, s, "SELECT name FROM system.tables WHERE database = currentDatabase() AND NOT endsWith(name, '_versions') ORDER BY name")
-	want := "api_keys daily_networks daily_networks_refresh daily_networks_stored daily_users events gaps history late_events ledger ledger_reasons migrations networks partitions progress rejects " +
+	want := "api_keys daily_networks daily_networks_refresh daily_networks_stored daily_users events gaps history late_events late_occurrences ledger ledger_reasons migrations networks partitions progress rejects " +
 		"session_day_fingerprints session_days session_marks sessions settings_history topic_epochs user_facts users"
 	if got := strings.Join(tables, " "); got != want {
 		t.Errorf("tables\n got %s\nwant %s", got, want)
