@@ -116,14 +116,39 @@ func (m *bench) run(args ...string) usage {
 	if err != nil {
 		m.tb.Fatal(err)
 	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		m.tb.Fatalf("daybook %s: %v\n%s", strings.Join(args, " "), err, out)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		m.tb.Fatal(err)
 	}
-	took := usage{cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
-	if r, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		took.peakBytes = r.Maxrss << 10
+	peak := watchPeak(cmd.Process.Pid)
+	if err := cmd.Wait(); err != nil {
+		m.tb.Fatalf("daybook %s: %v\n%s", strings.Join(args, " "), err, out.Bytes())
 	}
-	return took
+	return usage{cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), peakBytes: peak()}
+}
+
+// watchPeak looks at the most memory that a process had, until the function that it
+// gives is called: when it has ended it cannot be asked, and ru_maxrss of a child
+// begins with what this process had when it was started.
+func watchPeak(pid int) (peak func() int64) {
+	stop, last := make(chan struct{}), make(chan int64)
+	go func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		most := int64(0)
+		for {
+			n, _ := highWater(pid) // it may have ended
+			most = max(most, n)
+			select {
+			case <-tick.C:
+			case <-stop:
+				last <- most
+				return
+			}
+		}
+	}()
+	return func() int64 { close(stop); return <-last }
 }
 
 // sql sends a statement, with the rows behind it if it is an insert, and gives
@@ -188,25 +213,30 @@ func processCPU(tb testing.TB, pid int) time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
-// peakBytes is the most memory that the process had (VmHWM).
+// peakBytes is the most memory that the process had.
 func peakBytes(tb testing.TB, pid int) int64 {
 	tb.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	n, err := highWater(pid)
 	if err != nil {
 		tb.Fatal(err)
+	}
+	return n
+}
+
+// highWater reads VmHWM, in bytes.
+func highWater(pid int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
 	}
 	for line := range strings.Lines(string(text)) {
 		fields := strings.Fields(line)
 		if len(fields) == 3 && fields[0] == "VmHWM:" {
 			kilobytes, err := strconv.ParseInt(fields[1], 10, 64)
-			if err != nil {
-				tb.Fatal(err)
-			}
-			return kilobytes << 10
+			return kilobytes << 10, err
 		}
 	}
-	tb.Fatalf("process %d tells no peak of its memory", pid)
-	return 0
+	return 0, fmt.Errorf("process %d tells no peak of its memory", pid)
 }
 
 // machine says what was measured on, and when.
