@@ -255,10 +255,12 @@ func (s *reads) ingest() (stop func()) {
 	seed := strconv.FormatInt(time.Now().Unix(), 10)
 	cmd := s.command(ctx, "generate", "--seed", seed, "--events", strconv.Itoa(1_000*(*readsIngest)), "--networks", strconv.Itoa(s.networks),
 		"--users", strconv.Itoa(readsUsers), "--days", "1", "--start", readsLiveDay, "--name", "load", "--rate", strconv.Itoa(*readsIngest))
+	const taken = "SELECT sum(next_offset) FROM daybook.partitions"
+	before := s.number(taken)
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	time.Sleep(5 * time.Second) // until the workers are at it
+	s.await("the load to come in", func() bool { return s.number(taken) > before+int64(*readsIngest) })
 	return func() { cancel(); _ = cmd.Wait() }
 }
 
