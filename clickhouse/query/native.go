@@ -27,6 +27,7 @@ type blockReader struct {
 	withInfo bool          // the block at hand has info and custom
 	buf      []byte        // buf[at:] is read and not yet looked at
 	at       int
+	err      error // of r
 }
 
 // blockColumn is a column of the block at hand.
@@ -52,11 +53,10 @@ var errNotNative = errors.New("answer is not in the format Native that was asked
 // columns gave before is no longer valid.
 func (b *blockReader) next() (rows int, err error) {
 	b.buf, b.at = append(b.buf[:0], b.buf[b.at:]...), 0
-	if err := b.need(1); err != nil {
-		if errors.Is(err, io.ErrUnexpectedEOF) && len(b.buf) == 0 {
-			return 0, io.EOF
+	for len(b.buf) == 0 {
+		if err := b.more(); err != nil {
+			return 0, err // io.EOF is the end only here, and only if the connection says so itself
 		}
-		return 0, err
 	}
 	if b.withInfo = b.buf[0] == infoOverflows; b.withInfo {
 		if err := b.info(); err != nil {
@@ -200,17 +200,28 @@ func (b *blockReader) uvarint(most uint64) (int, error) {
 // need reads until n bytes lie behind at. The end of the answer is none here.
 func (b *blockReader) need(n int) error {
 	for len(b.buf)-b.at < n {
-		b.buf = slices.Grow(b.buf, readBytes) // not n: memory follows what came, not what was said
-		got, err := b.r.Read(b.buf[len(b.buf):cap(b.buf)])
-		b.buf = b.buf[:len(b.buf)+got]
-		if err != nil && len(b.buf)-b.at < n {
-			if errors.Is(err, io.EOF) {
-				return io.ErrUnexpectedEOF
-			}
+		if err := b.more(); errors.Is(err, io.EOF) {
+			return io.ErrUnexpectedEOF
+		} else if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// more reads what is there: memory follows what came, not what was said. An error
+// that comes with bytes is told when they are not enough.
+func (b *blockReader) more() error {
+	if b.err != nil {
+		return b.err
+	}
+	b.buf = slices.Grow(b.buf, readBytes)
+	got, err := b.r.Read(b.buf[len(b.buf):cap(b.buf)])
+	b.buf, b.err = b.buf[:len(b.buf)+got], err
+	if got > 0 {
+		return nil
+	}
+	return err
 }
 
 // take gives the next value of a text.

@@ -194,6 +194,15 @@ func TestExport_ErrorsComeLastAndTheAnswerIsClosed(t *testing.T) {
 	if rows, err := drain(t, db); len(rows) != 5 || !errors.Is(err, boom) || db.closed != 1 || db.ended() == nil {
 		t.Errorf("broken off: %d rows, %v, closed %d times", len(rows), err, db.closed)
 	}
+	// A connection that is lost between two blocks is no end.
+	for _, lost := range []error{io.ErrUnexpectedEOF, fmt.Errorf("read answer: %w", io.ErrUnexpectedEOF), boom} {
+		for cut := range 2 { // before the first block, too
+			db = &exportDB{body: io.MultiReader(bytes.NewReader(body[:cut*len(body)]), iotest.ErrReader(lost))}
+			if rows, err := drain(t, db); len(rows) != 5*cut || !errors.Is(err, lost) {
+				t.Errorf("lost by %v: %d rows, %v", lost, len(rows), err)
+			}
+		}
+	}
 	if rows, err := drain(t, &exportDB{err: boom}); len(rows) != 0 || !errors.Is(err, boom) {
 		t.Errorf("refused: %d rows, %v", len(rows), err)
 	}
