@@ -21,6 +21,7 @@ type users struct {
 	count int
 	index userIndex
 	names names
+	huge  hugeHeap
 }
 
 // userPage is a run of users. What only captures and leaving need lies beside them.
@@ -141,6 +142,11 @@ func (t *users) place() (*userPage, uint32) {
 	}
 	t.room = append(t.room, number)
 	t.empty++
+	if len(t.pages) >= hugeFrom {
+		if from, bytes := t.huge.reach(uintptr(unsafe.Pointer(p))); bytes > 0 {
+			adviseHuge(from, bytes)
+		}
+	}
 	return t.place()
 }
 
