@@ -4,5 +4,5 @@
 // Cells that come from users are guarded against being run as a formula by a
 // spreadsheet (SEMANTICS.md section 7, TRUST.md section 3); numbers, dates and
 // column names are not text of users and stay as they are. Memory is constant:
-// rows are written as they come, in blocks of about 32 KB.
+// rows are written as they come, in blocks of about 64 KB.
 package export
