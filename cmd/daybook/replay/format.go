@@ -65,7 +65,7 @@ func Read(ctx context.Context, in *Inputs, opts *Options, yield func(*Row) error
 }
 
 func readMember(ctx context.Context, m *Member, opts *Options, several bool, yield func(*Row) error) (err error) {
-	r, err := m.Open()
+	r, err := m.Open(ctx)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -19,12 +20,12 @@ import (
 type Member struct {
 	Name string // base name; unique within one replay
 	Path string // as given; for messages and the headers of bad lines
-	open func() (io.ReadCloser, error)
+	open func(ctx context.Context) (io.ReadCloser, error)
 }
 
-// Open starts reading the member's lines, decompressed.
-func (m *Member) Open() (io.ReadCloser, error) {
-	r, err := m.open()
+// Open starts reading the member's lines, decompressed, until ctx ends.
+func (m *Member) Open(ctx context.Context) (io.ReadCloser, error) {
+	r, err := m.open(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open input %s: %w", m.Path, err)
 	}
@@ -87,8 +88,9 @@ func errorAfterClose(in *Inputs, err error) error {
 
 func (in *Inputs) add(name string, stdin io.Reader) error {
 	if name == "-" {
-		in.Members = append(in.Members, &Member{Name: "stdin", Path: "-", open: func() (io.ReadCloser, error) {
-			return decompress(io.NopCloser(&countingReader{r: stdin, n: &in.Read}))
+		in.Members = append(in.Members, &Member{Name: "stdin", Path: "-", open: func(ctx context.Context) (io.ReadCloser, error) {
+			r := untilDone(ctx, stdin)
+			return decompress(&countingReader{r: r, n: &in.Read, c: r})
 		}})
 		return nil
 	}
@@ -115,7 +117,7 @@ func (in *Inputs) add(name string, stdin io.Reader) error {
 	if err := f.Close(); err != nil {
 		return fmt.Errorf("close input %s: %w", name, err)
 	}
-	in.Members = append(in.Members, &Member{Name: filepath.Base(name), Path: name, open: func() (io.ReadCloser, error) {
+	in.Members = append(in.Members, &Member{Name: filepath.Base(name), Path: name, open: func(context.Context) (io.ReadCloser, error) {
 		f, err := os.Open(name)
 		if err != nil {
 			return nil, err
@@ -123,6 +125,20 @@ func (in *Inputs) add(name string, stdin io.Reader) error {
 		return decompress(&countingReader{r: f, n: &in.Read, c: f})
 	}})
 	return nil
+}
+
+// untilDone reads r until ctx ends. A read of a terminal or a pipe waits for as long
+// as nothing comes, and no signal ends it: it is left to a goroutine that may stay
+// there until the process ends.
+func untilDone(ctx context.Context, r io.Reader) io.ReadCloser {
+	out, in := io.Pipe()
+	stop := context.AfterFunc(ctx, func() { _ = in.CloseWithError(context.Cause(ctx)) })
+	go func() {
+		defer stop()
+		_, err := io.Copy(in, r)
+		_ = in.CloseWithError(err) // nil is the end; after ctx the cause stays
+	}()
+	return out
 }
 
 // addZip lists the files of an archive as members, in the archive's order.
@@ -138,7 +154,7 @@ func (in *Inputs) addZip(name string, f *os.File, size int64) error {
 		}
 		in.Members = append(in.Members, &Member{
 			Name: path.Base(file.Name), Path: name + "/" + file.Name,
-			open: func() (io.ReadCloser, error) {
+			open: func(context.Context) (io.ReadCloser, error) {
 				r, err := file.Open()
 				if err != nil {
 					return nil, err

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -406,5 +407,42 @@ func TestRead_AStrayQuoteIsFoundInTimeOfTheLines(t *testing.T) {
 	}
 	if n := after.TotalAlloc - before.TotalAlloc; n > 200<<20 { // line by line it would be 5 GB
 		t.Errorf("%d MB were allocated for a file of %d KB", n>>20, len(file)>>10)
+	}
+}
+
+// Whoever gives a replay up is not kept waiting by an input that brings nothing.
+func TestRead_EndsWhileStdinWaits(t *testing.T) {
+	for name, first := range map[string]string{
+		"before the first byte": "",
+		"after some lines":      strings.Repeat(`{"id":"1","network":"n","user":"u","time":"2026-05-12T14:20:00Z"}`+"\n", 3),
+	} {
+		for _, format := range []Format{FormatAuto, FormatNDJSON, FormatCSV} {
+			t.Run(name+" "+string(format), func(t *testing.T) {
+				stdin, typed := io.Pipe()
+				defer typed.Close()
+				in, err := OpenInputs([]string{"-"}, stdin)
+				if err != nil {
+					t.Fatal(err)
+				}
+				gone := errors.New("gone")
+				ctx, cancel := context.WithCancelCause(t.Context())
+				done := make(chan error, 1)
+				go func() {
+					done <- Read(ctx, in, &Options{Format: format}, func(*Row) error { return nil })
+				}()
+				if _, err := io.WriteString(typed, first); err != nil {
+					t.Fatal(err)
+				}
+				cancel(gone)
+				select {
+				case err := <-done:
+					if !errors.Is(err, gone) && format != FormatCSV { // the lines are no CSV
+						t.Errorf("ended with %v", err)
+					}
+				case <-time.After(10 * time.Second):
+					t.Fatal("it still reads")
+				}
+			})
+		}
 	}
 }
