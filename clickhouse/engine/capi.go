@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"os"
 	"unsafe"
 
 	"github.com/ebitengine/purego"
@@ -51,9 +52,26 @@ type capi struct {
 type statementFunc func(conn, text unsafe.Pointer, textLen uintptr, format unsafe.Pointer, formatLen uintptr,
 	names, nameLens, values, valueLens unsafe.Pointer, n uintptr) unsafe.Pointer
 
+// allocatorVariable is where the library's allocator (jemalloc) looks for its options
+// as it is loaded. An operator's own value holds.
+//
+// By default freed pages go back to the kernel within 5 s, allocations of 64 MB, which
+// is a block of an insert, at once, and each core keeps an arena of its own: a fifth
+// of an insert's CPU was the kernel's, giving zeroed pages. One arena for all threads
+// needs less memory, though it keeps pages for 20 s (DESIGN.md, "Decisions").
+const (
+	allocatorVariable = "JE_MALLOC_CONF"
+	allocatorOptions  = "percpu_arena:disabled,narenas:1,oversize_threshold:0,dirty_decay_ms:20000"
+)
+
 // loadLibrary opens libchdb and binds every function that the door needs, so
 // that a library of another version fails here, by name, and not at first use.
 func loadLibrary(path string) (api *capi, err error) {
+	if _, ok := os.LookupEnv(allocatorVariable); !ok { //nolint:forbidigo // the library reads it there
+		if err := os.Setenv(allocatorVariable, allocatorOptions); err != nil { // purego sets libc's environment, too
+			return nil, fmt.Errorf("set the engine's allocator: %w", err)
+		}
+	}
 	lib, err := purego.Dlopen(path, purego.RTLD_LAZY|purego.RTLD_LOCAL)
 	if err != nil {
 		return nil, fmt.Errorf("load engine library %s: %w", path, err)

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,14 +25,6 @@ type child struct {
 	err     error         // of Wait; read after ended
 }
 
-// allocator keeps the engine's memory (jemalloc) from one insert to the next. By
-// default freed pages go back to the kernel within 5 s, allocations of 64 MB, which
-// is a block of an insert, at once, and each core keeps an arena of its own: a fifth
-// of an insert's CPU was the kernel's, giving zeroed pages. One arena for all threads
-// needs less memory, though it keeps pages for 20 s (DESIGN.md, "Decisions"). An
-// operator's own value holds instead.
-const allocator = "JE_MALLOC_CONF=percpu_arena:disabled,narenas:1,oversize_threshold:0,dirty_decay_ms:20000"
-
 // startChild runs this executable as the engine and waits for its ready line.
 func startChild(ctx context.Context, cfg SupervisorConfig) (*child, error) {
 	exe, err := executable()
@@ -45,8 +36,8 @@ func startChild(ctx context.Context, cfg SupervisorConfig) (*child, error) {
 		return nil, fmt.Errorf("start engine: %w", err)
 	}
 	// Not CommandContext: the child ends in order, by its standard input.
-	cmd := exec.Command(exe, cfg.Args...)                                                   //nolint:gosec,noctx // our own executable, stopped by askToStop
-	cmd.Env = slices.Concat([]string{allocator}, os.Environ(), cfg.Env, []string{"TZ=UTC"}) // the last of a name holds
+	cmd := exec.Command(exe, cfg.Args...) //nolint:gosec,noctx // our own executable, stopped by askToStop
+	cmd.Env = append(append(os.Environ(), cfg.Env...), "TZ=UTC")
 	c := &child{cmd: cmd, tail: &lineTail{log: cfg.Log}, ended: make(chan struct{})}
 	cmd.Stderr = c.tail
 	if c.stdin, err = cmd.StdinPipe(); err != nil {

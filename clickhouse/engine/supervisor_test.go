@@ -49,17 +49,6 @@ func TestSupervisor_RestartsAKilledEngineWithItsRows(t *testing.T) {
 	}
 }
 
-// A version that reads another variable, or renames an option, would go back to its
-// own settings without a word.
-func TestSupervisor_SetsTheAllocator(t *testing.T) {
-	stats := good(t, enginetest.StartForTest(t), "SELECT stats FROM system.jemalloc_stats FORMAT TSVRaw")
-	for _, want := range []string{"opt.narenas: 1\n", `opt.percpu_arena: "disabled"`, "opt.oversize_threshold: 0\n", "opt.dirty_decay_ms: 20000 "} {
-		if !strings.Contains(stats, want) {
-			t.Errorf("the allocator's statistics lack %s", want)
-		}
-	}
-}
-
 func TestSupervisor_KeepsTablesOverARestart(t *testing.T) {
 	cfg := engine.Config{Path: t.TempDir(), AppPassword: "a'\"<&pw"}
 	first := enginetest.StartOwn(t, cfg)
