@@ -36,7 +36,7 @@ func (d database) Query(ctx context.Context, _ query.Statement) (query.Rows, err
 
 func TestRun_ErrorsComeLastAndTheAnswerIsClosed(t *testing.T) {
 	boom := errors.New("boom")
-	q := query.UserDays{Network: "n", User: "u", Limit: 10}
+	q := query.Users{Network: "n", Limit: 10}
 	for name, tc := range map[string]struct {
 		db   database
 		rows int
@@ -67,7 +67,7 @@ func TestRun_ErrorsComeLastAndTheAnswerIsClosed(t *testing.T) {
 
 func TestRun_LeavingEarlyEndsTheQuery(t *testing.T) {
 	a := &answer{n: 1 << 40}
-	for _, err := range (query.UserDays{Network: "n", User: "u", Limit: 10}).Run(t.Context(), database{answer: a}) {
+	for _, err := range (query.Users{Network: "n", Limit: 10}).Run(t.Context(), database{answer: a}) {
 		if err != nil {
 			t.Fatal(err)
 		}
