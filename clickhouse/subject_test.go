@@ -56,6 +56,29 @@ func TestSubject_SaysWhatTheViewsSay(t *testing.T) {
 	}
 }
 
+// Partitions by the API are those of the view: of newer reports, released ones,
+// and workers that went silent.
+func TestPartitions_SayWhatTheViewSays(t *testing.T) {
+	s := open(t)
+	for _, row := range []string{
+		"0, 2, 5, 9, now64(3), now64(3), false", "0, 1, 9, 9, NULL, now64(3) - INTERVAL 1 MINUTE, false",
+		"1, 1, 20, 9, now64(3), now64(3), true", "2, 1, 1, 70, NULL, now64(3) - INTERVAL 1 MINUTE, false",
+	} {
+		exec(t, s, "INSERT INTO partitions_versions (topic, epoch, partition, version, next_offset, log_end, caught_up_at, updated_at, released) SELECT 't', 1, "+row)
+	}
+	want := rows(t, query.Stream(t.Context(), s, func() (query.Statement, error) {
+		return query.Statement{Text: "SELECT topic, epoch, partition, owned, caught_up_at, out_of_orderness_ms, greatest(log_end - next_offset, 0) FROM partitions ORDER BY partition"}, nil
+	}, func(r query.Rows, p *query.Partition) error {
+		return r.Scan(&p.Topic, &p.Epoch, &p.Partition, &p.Owned, &p.CaughtUpAt, &p.OutOfOrderMs, &p.Waiting)
+	}))
+	if len(want) != 3 || !want[0].Owned || want[0].Waiting != 4 || want[1].Owned || want[2].Owned {
+		t.Fatalf("the view gives %+v", want)
+	}
+	if diff := cmp.Diff(want, rows(t, query.Partitions{}.Run(t.Context(), s))); diff != "" {
+		t.Errorf("(-view +table):\n%s", diff)
+	}
+}
+
 // Users' days by the API are those of the view daily_users: over replaced
 // versions, tombstones, sessions side by side and over midnight.
 func TestUserDays_SayWhatTheViewSays(t *testing.T) {

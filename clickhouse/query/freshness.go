@@ -109,11 +109,13 @@ func (q Partitions) Run(ctx context.Context, db Querier) iter.Seq2[Partition, er
 	})
 }
 
-// SQL gives the statement.
+// SQL gives the statement. It says what the view partitions says, from the table
+// (subject.go).
 func (Partitions) SQL() (Statement, error) {
 	return Statement{
-		Text: "SELECT topic, epoch, partition, owned, caught_up_at, out_of_orderness_ms, greatest(log_end - next_offset, 0) AS waiting\n" +
-			"FROM partitions\nORDER BY topic, epoch, partition\nLIMIT {limit:Int64}",
+		Text: "SELECT topic, epoch, partition, NOT released AND updated_at > now64(3, 'UTC') - INTERVAL 15 SECOND AS owned,\n" +
+			"  caught_up_at, out_of_orderness_ms, greatest(log_end - next_offset, 0) AS waiting\n" +
+			"FROM partitions_versions FINAL\nORDER BY topic, epoch, partition\nLIMIT {limit:Int64}",
 		Args:    []Arg{{"limit", int64(All)}},
 		Threads: 1,
 	}, nil

@@ -82,14 +82,22 @@ func (a *API) freshen(ctx context.Context, s *Stamp, question query.Watermarks) 
 // completeness reads what complete_through is told from. The function that it
 // gives tells it for one partition, or for all if only is nil.
 func (a *API) completeness(ctx context.Context, question query.Watermarks) (func(only *int32) query.FreshnessRow, error) {
-	var marks []query.Watermark
-	for m, err := range question.Run(ctx, a.db) {
-		if err != nil {
-			return nil, a.storage(ctx, "watermarks", err)
-		}
-		marks = append(marks, m)
-	}
-	partitions, err := a.partitions.read(ctx, a)
+	var (
+		marks      []query.Watermark
+		partitions []query.Partition
+	)
+	err := together( // whichever is read first claims less, never more
+		func() error {
+			for m, err := range question.Run(ctx, a.db) {
+				if err != nil {
+					return a.storage(ctx, "watermarks", err)
+				}
+				marks = append(marks, m)
+			}
+			return nil
+		},
+		func() (err error) { partitions, err = a.partitions.read(ctx, a); return err },
+	)
 	return func(only *int32) query.FreshnessRow { return query.Complete(partitions, marks, only) }, err
 }
 
