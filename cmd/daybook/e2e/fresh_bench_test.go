@@ -44,6 +44,7 @@ func BenchmarkFreshness(b *testing.B) {
 	for b.Loop() {
 		rate := m.capacity(s, l)
 		say("capacity %s; now 50 %% and 90 %% of it for %s each, then a backlog of %s", perSecond(rate), *freshFor, *freshBacklog)
+		checkRoom(b, s.dir, rate)
 		rows := []string{"load|events/s|what|p50|p99|p99.9|most|seen|not seen"}
 		for _, share := range []int{50, 90} {
 			rows = append(rows, m.fresh(b, s, l, share, rate)...)
@@ -56,6 +57,28 @@ func BenchmarkFreshness(b *testing.B) {
 	b.ReportMetric(0, "ns/op") // says nothing here
 	if err := to.Close(b.Context()); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// freshBytes is what an event takes on disk for a while, measured: the log, the
+// tables, and the parts that merges have replaced, which stay for eight minutes.
+const freshBytes = 1000
+
+// checkRoom refuses loads that would fill the disk: engine and broker stop then.
+func checkRoom(b *testing.B, dir string, capacity float64) {
+	b.Helper()
+	var stat syscall.Statfs_t
+	if err := syscall.Statfs(dir, &stat); err != nil {
+		b.Fatal(err)
+	}
+	free := float64(stat.Bavail) * float64(stat.Bsize)
+	// Both loads; the backlog, and what comes in as long again while it is drained.
+	loads := 1.4 * (*freshFor + freshSettles).Seconds()
+	need := capacity * freshBytes * (loads + freshBacklog.Seconds())
+	if need > free {
+		room := max(0, free/(capacity*freshBytes)-loads)
+		b.Fatalf("at %.0f events/s loads of %s and a backlog of %s take about %.0f GB of disk for a while, and %.0f are free in %s: give -fresh.backlog=%.0fs or less, or set TMPDIR to a larger disk",
+			capacity, *freshFor, *freshBacklog, need/1e9, free/1e9, dir, room)
 	}
 }
 
