@@ -151,7 +151,7 @@ func (k *key) bury(start int64, date int32) {
 // extra gives what few keys have, making it if needed.
 func (k *key) extra() *keyMore {
 	if k.more == nil {
-		k.more = new(keyMore)
+		k.more, _ = keyMores.Get().(*keyMore)
 	}
 	return k.more
 }
@@ -180,8 +180,11 @@ func (k *key) published(start int64) *published {
 		return &ps[i]
 	}
 	m := k.extra()
+	if len(m.sessions) == 0 {
+		ps = append(m.two[:0], ps...)
+		k.one[0] = published{}
+	}
 	m.sessions = slices.Insert(ps, i, published{start: start})
-	k.one[0] = published{}
 	return &m.sessions[i]
 }
 
@@ -216,10 +219,13 @@ func (k *key) keepSessions(keep func(i int, p *published) bool) {
 	k.trim()
 }
 
-// trim lets go the memory of what few keys have, if it is empty.
+// trim lets go the memory of what few keys have, if it is empty; nobody may hold
+// anything of it then.
 func (k *key) trim() {
 	if m := k.more; m != nil && len(m.sessions)+len(m.tombs)+len(m.sliceTombs) == 0 {
 		k.more = nil
+		*m = keyMore{}
+		keyMores.Put(m)
 	}
 }
 

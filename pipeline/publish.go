@@ -214,7 +214,6 @@ func (s *state) expire(n *network) {
 		}
 	}
 	slices.Sort(due)
-	var keys []*key // of one user
 	for _, bucket := range due {
 		at := n.expiry[bucket]
 		delete(n.expiry, bucket)
@@ -230,8 +229,11 @@ func (s *state) expire(n *network) {
 				continue
 			}
 			s.hold(u)
-			keys = slices.AppendSeq(keys[:0], u.keys)
-			for _, k := range keys {
+			s.leaving = s.leaving[:0]
+			for k := range u.keys {
+				s.leaving = append(s.leaving, k)
+			}
+			for _, k := range s.leaving {
 				s.leave(k)
 				s.enqueue(k)
 			}

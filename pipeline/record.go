@@ -82,7 +82,8 @@ func (d *decoder) decode(r *source.Record, out *record) {
 		return
 	}
 	e := &out.event
-	if out.reject = d.json.Decode(r.Value, e); out.reject.Reason != schemas.Accepted {
+	if reject := d.json.Decode(r.Value, e); reject.Reason != schemas.Accepted {
+		out.reject = reject // few are: a record is written no more than it must be
 		return
 	}
 	if !schemas.KeyIs(r.Key, e.Network, e.User) || schemas.Partition(r.Key, int(d.partitions)) != d.partition {

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"hash/maphash"
 	"math"
+	"sync"
 
 	"daybook/pipeline/dedupe"
 	"daybook/pipeline/enrich"
@@ -62,6 +63,7 @@ type state struct {
 	fetched       uint64               // by prefetch
 	ready         []*lookup            // scratch of prefetch
 	runs          [][2]int64           // of the slices of the flush in hand
+	leaving       []*key               // scratch of expire: those of one user
 
 	storedRows  storedRows           // for repairs; nil: none are withdrawn
 	strays      []schemas.SessionRow // tombstones of rows that no event supports
@@ -129,10 +131,14 @@ type key struct {
 
 // keyMore is what few keys have.
 type keyMore struct {
-	sessions   []published // by start, if there are several
-	tombs      []int64     // starts of sessions that existed after some record and ceased to
-	sliceTombs []sliceTomb // likewise slices
+	sessions   []published  // by start, if there are several
+	tombs      []int64      // starts of sessions that existed after some record and ceased to
+	sliceTombs []sliceTomb  // likewise slices
+	two        [2]published // where sessions lie while they are few: most keys with several have two
 }
+
+// keyMores are let go by keys, for the next ones that need them; empty.
+var keyMores = sync.Pool{New: func() any { return new(keyMore) }} //nolint:gochecknoglobals // memory of the process
 
 // device gives the id of the device.
 func (k *key) device() string {

@@ -25,6 +25,14 @@ type Key struct {
 type many struct {
 	segs []Segment
 	ids  map[int64]string // event id by offset, of re-entered single events; nil outside a batch
+	two  [2]Segment       // where segs lie while they are few: of the keys with several most have two
+}
+
+// newMany gives a key's form for several segments, of which it takes a copy.
+func newMany(segs []Segment) *many {
+	m := new(many)
+	m.segs = append(m.two[:0], segs...)
+	return m
 }
 
 // Segs gives the segments in the order of time. They are the key's: a caller
@@ -52,7 +60,8 @@ func (k *Key) Append(s *Segment) {
 func (k *Key) Clone() Key {
 	c := *k
 	if k.more != nil {
-		c.more = &many{slices.Clone(k.more.segs), maps.Clone(k.more.ids)}
+		c.more = newMany(k.more.segs)
+		c.more.ids = maps.Clone(k.more.ids)
 	}
 	return c
 }
@@ -60,7 +69,7 @@ func (k *Key) Clone() Key {
 // expandable gives the form for several segments.
 func (k *Key) expandable() *many {
 	if k.more == nil {
-		k.more = &many{segs: slices.Clone(k.Segs())}
+		k.more = newMany(k.Segs())
 		k.one[0] = Segment{}
 	}
 	return k.more
@@ -115,7 +124,7 @@ func (k *Key) add(r Rules, i int, e *Event, id []byte) {
 		if segs = coalesce(r, segs, 0, 2); len(segs) == 1 {
 			k.one[0] = segs[0]
 		} else {
-			k.one[0], k.more = Segment{}, &many{segs: slices.Clone(segs)}
+			k.one[0], k.more = Segment{}, newMany(segs)
 		}
 		return
 	}
