@@ -85,8 +85,8 @@ func TestKafkaWiped_RefusedUntilTheEpochIsNew(t *testing.T) {
 	d.run(0, "network", "set", "good")
 	sendGood(t, d.Kafka, 100, 140)
 	d.await("old and new events", func() bool { return d.number(`SELECT count() FROM daybook.events`) == 140 })
-	d.await("all of them in sessions", func() bool {
-		return d.number(`SELECT sum(events) FROM daybook.sessions WHERE network_id = 'good'`) == 140
+	d.await("all of them in sessions and in the ledger", func() bool {
+		return d.number(`SELECT sum(events) FROM daybook.sessions WHERE network_id = 'good'`) == 140 && d.number(`SELECT sum(accepted) FROM daybook.ledger`) == 140
 	})
 	if n := d.number(`SELECT uniqExact(epoch) FROM daybook.ledger`); n != 2 {
 		t.Errorf("the ledger knows %d epochs, want 2", n)
@@ -319,8 +319,10 @@ func TestPoison_IsSetAsideAndEverythingGoesOn(t *testing.T) {
 	sendGood(t, d.Kafka, 200, 400)
 	check := func(when string) {
 		t.Helper()
+		// A flush writes its ledger last.
 		d.await("every good event "+when, func() bool {
-			return d.number(`SELECT count() FROM daybook.events`) == 400 && d.number(`SELECT sum(events) FROM daybook.sessions`) == 400
+			return d.number(`SELECT count() FROM daybook.events`) == 400 && d.number(`SELECT sum(events) FROM daybook.sessions`) == 400 &&
+				d.number(`SELECT sum(accepted) + sum(rejected['handler_panic']) FROM daybook.ledger`) == 401
 		})
 		rows := d.sql(`SELECT reason, raw, detail FROM daybook.rejects`)
 		if len(rows) != 1 || rows[0][0] != "handler_panic" || rows[0][1] != string(bad.Value) || !strings.Contains(rows[0][2], "DAYBOOK_FAILPOINT says so") {
@@ -339,15 +341,15 @@ func TestPoison_IsSetAsideAndEverythingGoesOn(t *testing.T) {
 		if err := json.Unmarshal([]byte(d.run(0, "status", "--json")), &status); err != nil || len(status.SetAside) != 1 || status.SetAside[0].Panics != 3 {
 			t.Errorf("%s: status says %+v, %v", when, status, err)
 		}
-		answer, err := http.Get(d.Metrics + "/readyz")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer answer.Body.Close()
-		text, err := io.ReadAll(answer.Body)
-		if err != nil || answer.StatusCode != http.StatusOK || !strings.Contains(string(text), "1 records of partition") {
-			t.Errorf("%s: readiness says %d, %s, %v", when, answer.StatusCode, text, err)
-		}
+		d.await("readiness that tells of it "+when, func() bool { // once the partitions are restored
+			answer, err := http.Get(d.Metrics + "/readyz")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Body.Close()
+			text, err := io.ReadAll(answer.Body)
+			return err == nil && answer.StatusCode == http.StatusOK && strings.Contains(string(text), "1 records of partition")
+		})
 	}
 	check("while it would panic")
 	if sum := d.metrics("daybook_worker_panics_total"); sum[""] != 3 && sum["daybook_worker_panics_total"] != 3 {

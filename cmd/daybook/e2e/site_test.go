@@ -7,15 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -123,13 +120,10 @@ func (s *site) startKafka() error {
 		s.broker.speaks = true
 		return s.broker.start()
 	}
-	front, err := stablePort()
-	if err != nil {
+	if s.kafkaProxy, err = stableProxy(own); err != nil {
 		return err
 	}
-	if s.kafkaProxy, err = faultproxy.Start(front, own); err != nil {
-		return err
-	}
+	front := s.kafkaProxy.Addr()
 	s.kafka = []string{front}
 	s.broker = s.newPart("broker", "broker", "--kafka", own, "--advertise", front)
 	s.broker.speaks = true
@@ -141,7 +135,7 @@ func (s *site) startEngine() (err error) {
 		return err
 	}
 	if !s.cfg.measured {
-		if s.chProxy, err = faultproxy.Start("127.0.0.1:0", s.enginePort); err != nil {
+		if s.chProxy, err = stableProxy(s.enginePort); err != nil {
 			return err
 		}
 	}
@@ -154,23 +148,27 @@ func (s *site) startEngine() (err error) {
 	return s.engine.start()
 }
 
-// taken are the ports that stablePort has given: one whose process is killed for
-// the moment looks free.
-var taken sync.Map
-
-// stablePort finds an address for a process that is started again on it. Ports
-// from 32768 on are given to outgoing connections meanwhile.
+// stablePort finds an address for a process that is started again on it.
 func stablePort() (string, error) {
-	for range 100 {
-		addr := "127.0.0.1:" + strconv.Itoa(20_000+rand.IntN(12_000))
-		if _, given := taken.LoadOrStore(addr, true); given {
-			continue
+	addrs, err := apache.FreeAddrs(context.Background(), 1)
+	if err != nil {
+		return "", err
+	}
+	return addrs[0], nil
+}
+
+// stableProxy starts a proxy on such an address: another process may be quicker.
+func stableProxy(target string) (*faultproxy.Proxy, error) {
+	for tries := 1; ; tries++ {
+		addr, err := stablePort()
+		if err != nil {
+			return nil, err
 		}
-		if l, err := net.Listen("tcp", addr); err == nil {
-			return addr, l.Close()
+		proxy, err := faultproxy.Start(addr, target)
+		if tries == 10 || !errors.Is(err, syscall.EADDRINUSE) {
+			return proxy, err
 		}
 	}
-	return "", errors.New("no free port below 32768")
 }
 
 func (s *site) newPart(name string, args ...string) *part {

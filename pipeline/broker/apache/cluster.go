@@ -39,7 +39,7 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 	if err := os.WriteFile(filepath.Join(opts.Dir, "log4j2.properties"), loggingConfig, 0o600); err != nil {
 		return nil, fmt.Errorf("start kafka: %w", err)
 	}
-	addrs, err := freeAddrs(ctx, 2*opts.Nodes)
+	addrs, err := FreeAddrs(ctx, 2*opts.Nodes)
 	if err != nil {
 		return nil, fmt.Errorf("start kafka: %w", err)
 	}
