@@ -22,7 +22,7 @@ const (
 
 // given are the addresses that this process has handed out: a server that is
 // killed for the moment looks free.
-var given sync.Map
+var given sync.Map //nolint:gochecknoglobals // ports are the whole process's.
 
 // FreeAddrs gives n addresses host:port on loopback on which nobody listens, each
 // once a process. Another process may take one before it is listened on: who can
