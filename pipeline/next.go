@@ -31,12 +31,12 @@ type task struct {
 // waits for the other. A batch that is full takes no more records before the
 // flush in the writer's hand is durable.
 func (p *partition) next(ctx context.Context, due <-chan time.Time) task {
-	in := p.reader.out
-	if p.batch.full {
-		in = nil
-	}
-	if t, ok := p.ready(ctx, in, due); ok {
+	if t, ok := p.ready(ctx, due); ok {
 		return t
+	}
+	var in <-chan chunkRead
+	if !p.batch.full {
+		in = p.reader.fetched()
 	}
 	select {
 	case <-ctx.Done():
@@ -47,13 +47,13 @@ func (p *partition) next(ctx context.Context, due <-chan time.Time) task {
 		return task{what: toWritten, err: err}
 	case <-due:
 		return task{what: toFlush}
-	case s := <-in:
-		return p.took(s)
+	case c := <-in:
+		return p.took(p.reader.begin(c))
 	}
 }
 
 // ready gives what need not be waited for.
-func (p *partition) ready(ctx context.Context, in <-chan *slab, due <-chan time.Time) (task, bool) {
+func (p *partition) ready(ctx context.Context, due <-chan time.Time) (task, bool) {
 	if ctx.Err() != nil {
 		return task{what: toEnd}, true
 	}
@@ -77,24 +77,22 @@ func (p *partition) ready(ctx context.Context, in <-chan *slab, due <-chan time.
 		p.chunkLast = false
 		return task{what: toCapture}, true
 	}
-	if in != nil && p.expects { // it is being decoded: whether it is there already would be a matter of luck
-		select {
-		case s := <-in:
-			return p.took(s), true
-		case <-ctx.Done():
-			return task{what: toEnd}, true
-		}
+	if p.batch.full {
+		return task{what: toCapture}, capturing
+	}
+	if s := p.reader.next(); s != nil {
+		return p.took(s), true
 	}
 	select {
-	case s := <-in:
-		return p.took(s), true
+	case c := <-p.reader.fetched():
+		return p.took(p.reader.begin(c)), true
 	default:
 	}
 	return task{what: toCapture}, capturing
 }
 
-// took notes that a slab was received.
+// took notes that a slab was decoded.
 func (p *partition) took(s *slab) task {
-	p.expects, p.chunkLast = s.more, p.chunkLast || s.chunk != nil
+	p.chunkLast = p.chunkLast || s.chunk != nil
 	return task{what: toSlab, slab: s}
 }

@@ -31,7 +31,6 @@ type partition struct {
 	again   bool // the generation has had this partition before: it may have committed
 	reader  *reader
 	queue   []*slab // not applied yet
-	expects bool    // a slab follows the last one at once
 	taken   int64   // offset up to which slabs were received
 	batch   batch
 	pace    pace
@@ -114,7 +113,7 @@ func (p *partition) run(ctx context.Context, committed source.Committed, warm *r
 		return err
 	}
 	p.newBatch()
-	p.taken = p.state.pos
+	p.taken, p.reader.pos = p.state.pos, p.state.pos
 	reading, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {

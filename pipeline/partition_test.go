@@ -248,8 +248,8 @@ func TestPartition_IsAtTheEndUnderSteadyTraffic(t *testing.T) {
 		{"nothing, at the end", source.Chunk{From: 12, Next: 12, LastStable: 12}, then},
 	} {
 		p.state, p.taken = newState(p.rules, 1, 0, 1, c.chunk.From), c.chunk.From
-		p.reader.chunk(t.Context(), chunkRead{&c.chunk, nil, then}, c.chunk.From)
-		if err := errors.Join(p.received(<-p.reader.out), p.advance()); err != nil || !p.caughtUp.Equal(c.want) {
+		p.reader.pos = c.chunk.From
+		if err := errors.Join(p.received(p.reader.begin(chunkRead{&c.chunk, nil, then})), p.advance()); err != nil || !p.caughtUp.Equal(c.want) {
 			t.Errorf("%s: caught up %v, %v, want %v: what Kafka said when it answered", c.name, p.caughtUp, err, c.want)
 		}
 	}

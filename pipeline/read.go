@@ -8,17 +8,24 @@ import (
 	"daybook/pipeline/source"
 )
 
-// reader fetches and decodes, ahead of the state. The next chunk is fetched while
-// one is decoded.
+// reader fetches ahead of the state, and decodes what the partition is about to
+// apply. Fetching, with what it takes to split and decompress, is a goroutine of its
+// own; decoding is not: a record is a dozen lines of memory, and to have another core
+// apply it cost a third more CPU than to do both on one.
 type reader struct {
 	log       Log
 	partition int32
 	now       func() time.Time
 	decoder   *decoder
 	most      int            // records of a slab
-	out       chan *slab     // bounded: back-pressure reaches Kafka by itself
-	free      chan *slab     // slabs whose memory may be used again
-	ahead     chan chunkRead // answer of the fetch under way
+	out       chan chunkRead // unbuffered: one is fetched ahead, and back-pressure reaches Kafka by itself
+
+	// Of the partition's goroutine.
+	hand  chunkRead // the chunk that is being decoded, if any
+	pos   int64     // up to which it is
+	first bool      // none of it is
+	ended bool      // after what a retry does not mend
+	free  []*slab   // whose memory may be used again
 }
 
 // chunkRead is what a fetch gave.
@@ -28,86 +35,72 @@ type chunkRead struct {
 	at    time.Time
 }
 
-// slabsAhead bounds what is decoded ahead of the state, slabsKept what is kept of
-// slabs for further use: few, so that one is still in a cache when it is applied,
-// and when it is filled again.
-const (
-	slabsAhead = 4
-	slabsKept  = 6
-)
+// slabsKept is how many slabs are kept for further use.
+const slabsKept = 6
 
 func newReader(cfg *Config, log Log, partition int32, d *decoder) *reader {
-	return &reader{
-		log: log, partition: partition, now: cfg.Now, decoder: d, most: cfg.SlabRecords,
-		out: make(chan *slab, slabsAhead), free: make(chan *slab, slabsKept), ahead: make(chan chunkRead, 1),
-	}
+	return &reader{log: log, partition: partition, now: cfg.Now, decoder: d, most: cfg.SlabRecords, out: make(chan chunkRead)}
 }
 
-// run hands over slabs from a position on, until ctx ends or after one with an
-// error that a retry does not mend.
+// run fetches from a position on, until ctx ends or after an error that a retry
+// does not mend.
 func (r *reader) run(ctx context.Context, pos int64) {
-	r.fetch(ctx, pos)
-	for c := <-r.ahead; ; {
-		if c.err != nil {
-			s := r.slab(pos)
-			s.err = c.err
-			if !r.send(ctx, s) || !errors.Is(c.err, source.ErrTransient) {
-				return
-			}
-			r.fetch(ctx, pos)
-			c = <-r.ahead
-			continue
+	for {
+		c, err := r.log.Fetch(ctx, r.partition, pos)
+		if err == nil {
+			pos = c.Next // before it is handed over: its owner may release it at once
 		}
-		end := c.chunk.Next // before it is handed over: its owner may release it at once
-		next, ok := r.chunk(ctx, c, pos)
-		if !ok {
+		select {
+		case r.out <- chunkRead{c, err, r.now()}:
+		case <-ctx.Done():
 			return
 		}
-		pos, c = end, next
+		if err != nil && !errors.Is(err, source.ErrTransient) {
+			return
+		}
 	}
 }
 
-// fetch begins to fetch from a position on.
-func (r *reader) fetch(ctx context.Context, pos int64) {
-	go func() {
-		c, err := r.log.Fetch(ctx, r.partition, pos)
-		r.ahead <- chunkRead{c, err, r.now()}
-	}()
+// fetched gives where the next chunk comes from; nil while one is in hand, and
+// after the last.
+func (r *reader) fetched() <-chan chunkRead {
+	if r.hand.chunk != nil || r.ended {
+		return nil
+	}
+	return r.out
 }
 
-// chunk hands a chunk over, slab by slab, and gives the answer to the fetch of
-// what follows it.
-func (r *reader) chunk(ctx context.Context, c chunkRead, pos int64) (next chunkRead, ok bool) {
-	end := c.chunk.Next
-	r.fetch(ctx, end)
-	for first, last := true, false; !last; first = false {
-		s := r.slab(pos)
-		s.first, s.logEnd = first, c.chunk.LastStable
-		last = r.decode(s, c.chunk)
-		arrived := false
-		if last {
-			if s.chunk = c.chunk; end >= s.logEnd {
-				s.caughtUp = c.at
-			}
-			select {
-			case next = <-r.ahead:
-				arrived = true
-			default:
-			}
-		}
-		s.more = s.err == nil && (!last || arrived)
-		pos = s.next
-		if failed := s.err != nil; !r.send(ctx, s) || failed {
-			if !arrived {
-				<-r.ahead
-			}
-			return next, false
-		}
-		if last && !arrived {
-			next = <-r.ahead
+// begin takes a chunk in hand and gives its first slab, or the error of the fetch as a
+// slab of its own.
+func (r *reader) begin(c chunkRead) *slab {
+	if c.err != nil {
+		s := r.slab(r.pos)
+		s.err, r.ended = c.err, !errors.Is(c.err, source.ErrTransient)
+		return s
+	}
+	r.hand, r.first = c, true
+	return r.next()
+}
+
+// next gives the next slab of the chunk in hand, nil without one.
+func (r *reader) next() *slab {
+	c := r.hand.chunk
+	if c == nil {
+		return nil
+	}
+	s := r.slab(r.pos)
+	s.first, s.logEnd, r.first = r.first, c.LastStable, false
+	last := r.decode(s, c)
+	if last {
+		if s.chunk = c; c.Next >= s.logEnd {
+			s.caughtUp = r.hand.at
 		}
 	}
-	return next, true
+	if r.ended = s.err != nil; last || r.ended {
+		r.hand = chunkRead{}
+	}
+	r.pos = s.next
+	return s
 }
 
 // decode fills a slab. A record that panics the decoder ends it: what lies before
@@ -128,13 +121,13 @@ func (r *reader) decode(s *slab, c *source.Chunk) (last bool) {
 	return r.decoder.fill(s, c, r.most)
 }
 
-// slab gives an empty slab.
+// slab gives an empty slab, the one that was used last: it is likeliest to be in the
+// core's cache.
 func (r *reader) slab(from int64) *slab {
-	var s *slab
-	select {
-	case s = <-r.free:
-	default:
-		s = new(slab)
+	s := new(slab)
+	if n := len(r.free); n > 0 {
+		s, r.free[n-1] = r.free[n-1], nil
+		r.free = r.free[:n-1]
 	}
 	s.reset(from)
 	return s
@@ -149,20 +142,7 @@ func (r *reader) release(s *slab) {
 	if !s.caughtUp.IsZero() {
 		s.drop() // there may be nothing to read for long
 	}
-	select {
-	case r.free <- s:
-	default:
-	}
-}
-
-func (r *reader) send(ctx context.Context, s *slab) bool {
-	if ctx.Err() != nil {
-		return false
-	}
-	select {
-	case r.out <- s:
-		return true
-	case <-ctx.Done():
-		return false
+	if len(r.free) < slabsKept {
+		r.free = append(r.free, s)
 	}
 }

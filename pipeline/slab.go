@@ -19,7 +19,6 @@ type slab struct {
 	skipped    int  // skips below it are accounted for
 	bytes      int  // of the records: keys, values and headers
 	ends       bool // its last record ends its batch: it changes what the following ones mean, or is to be alone
-	more       bool // another slab follows at once: it need only be decoded
 
 	arena    []byte        // holds what the events alias beside the chunk
 	first    bool          // of its chunk
@@ -37,7 +36,7 @@ const slabBytes = 256 << 10
 func (s *slab) reset(from int64) {
 	s.from, s.next, s.pos, s.at, s.skipped, s.bytes = from, from, from, 0, 0, 0
 	s.records, s.skips = s.records[:0], s.skips[:0]
-	s.ends, s.more, s.first, s.chunk, s.logEnd, s.caughtUp, s.err = false, false, false, nil, 0, time.Time{}, nil
+	s.ends, s.first, s.chunk, s.logEnd, s.caughtUp, s.err = false, false, nil, 0, time.Time{}, nil
 }
 
 // drop lets go of what the records refer to: their memory would keep that of a
