@@ -29,21 +29,22 @@ const checkpointShare = 10
 // checkpointDue says whether a checkpoint belongs to this turn: some time or
 // some megabytes after the last one, or when a burst has been read to its end,
 // so that every session shows its last state at once and a restart has nothing
-// to repeat.
+// to repeat. A burst has ended when nothing came for a turn: a steady load reaches the
+// log's end in each. Then a checkpoint keeps nothing waiting, however long it takes.
 func (p *partition) checkpointDue() bool {
 	since := p.state.pos - p.pointer.Next
 	if p.saving != nil || since == 0 && p.state.clean() {
 		return false
 	}
 	age := p.cfg.Now().Sub(p.triedTo)
-	if age >= p.cfg.CheckpointEvery {
+	idle := !p.caughtUp.IsZero() && len(p.queue) == 0
+	if age >= p.cfg.CheckpointEvery || idle && p.batch.records == 0 && since >= p.cfg.CheckpointIdle {
 		return true
 	}
 	if age < checkpointShare*p.checkTook {
 		return false
 	}
-	idle := !p.caughtUp.IsZero() && len(p.queue) == 0
-	return p.sinceBytes >= p.cfg.CheckpointBytes || idle && (since >= p.cfg.CheckpointIdle || age >= time.Duration(p.rules.Rewrite)*time.Millisecond)
+	return p.sinceBytes >= p.cfg.CheckpointBytes || idle && age >= time.Duration(p.rules.Rewrite)*time.Millisecond
 }
 
 // saving is a checkpoint under way. Consumption goes on meanwhile:
@@ -124,16 +125,18 @@ func (p *partition) save(ctx context.Context, sv *saving, size int, rest func(fu
 	if err != nil {
 		return saved{err: err}
 	}
+	took := p.cfg.Now().Sub(begin)
 	select {
-	case <-sv.durable:
+	case <-sv.durable: // mostly the engine's time, and nobody waits for a checkpoint
 	case <-ctx.Done():
 		return saved{err: ctx.Err()}
 	}
+	begin = p.cfg.Now()
 	pointer, err := p.log.WriteCheckpoint(ctx, p.id, sv.pos, packed)
 	if err == nil {
 		err = p.cfg.Failpoint(PointCheckpointWritten)
 	}
-	return saved{pointer: pointer, bytes: len(packed), took: p.cfg.Now().Sub(begin), err: err}
+	return saved{pointer: pointer, bytes: len(packed), took: took + p.cfg.Now().Sub(begin), err: err}
 }
 
 // checkpointed takes the answer of a checkpoint's goroutine.

@@ -25,7 +25,7 @@ type Config struct {
 	SlabRecords     int           // records that are decoded, applied and encoded at once; 256: 150 KB, a part of a core's second cache
 	CheckpointEvery time.Duration // 30 s
 	CheckpointBytes int64         // of records since the last checkpoint that call for one; 64 MB
-	CheckpointIdle  int64         // records since the last checkpoint that call for one as soon as the log is read to its end; 10,000
+	CheckpointIdle  int64         // records since the last checkpoint that call for one as soon as nothing comes any more; 10,000
 	CaptureUsers    int           // users that a checkpoint under way writes down between two chunks; 4,000: about 1 ms
 	MaxRepeatIDs    int           // ids that a partition keeps to recognise repeats, before it moves a horizon up; 8 M: 400 MB
 

@@ -26,14 +26,14 @@ type partition struct {
 	metrics *metrics
 	logger  *slog.Logger
 
-	state   *state
-	poison  *poison
-	again   bool // the generation has had this partition before: it may have committed
-	reader  *reader
-	queue   []*slab // not applied yet
-	taken   int64   // offset up to which slabs were received
-	batch   batch
-	pace    pace
+	state  *state
+	poison *poison
+	again  bool // the generation has had this partition before: it may have committed
+	reader *reader
+	queue  []*slab // not applied yet
+	taken  int64   // offset up to which slabs were received
+	batch  batch
+	pace   pace
 
 	batchBytes int      // of the records of a batch
 	writing    *writing // the flush under way; nil if every one is durable

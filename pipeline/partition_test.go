@@ -575,21 +575,25 @@ func TestPartition_CheckpointsWhenDue(t *testing.T) {
 		age     time.Duration
 		took    time.Duration
 		atEnd   bool
-		records int64
+		came    int   // records in this turn
+		records int64 // since the last checkpoint
 		bytes   int64
 		want    bool
 	}{
-		{"nothing new", time.Hour, 0, true, 0, 0, false},
-		{"a burst read to its end", time.Second, 0, true, p.cfg.CheckpointIdle, 0, true},
-		{"a burst, while checkpoints take long", time.Second, time.Second, true, p.cfg.CheckpointIdle, 0, false},
-		{"a burst, a while later", 10 * time.Second, time.Second, true, p.cfg.CheckpointIdle, 0, true},
-		{"a few records", 9 * time.Second, 0, true, 1, 0, false},
-		{"a few records, a while later", 10 * time.Second, 0, true, 1, 0, true},
-		{"behind", 29 * time.Second, 0, false, p.cfg.CheckpointIdle, p.cfg.CheckpointBytes - 1, false},
-		{"behind, after 64 MB", time.Second, 100 * time.Millisecond, false, 1, p.cfg.CheckpointBytes, true},
-		{"behind, after 64 MB, while checkpoints take long", time.Second, time.Second, false, 1, p.cfg.CheckpointBytes, false},
-		{"behind, in due time", 30 * time.Second, time.Minute, false, 1, 0, true},
+		{"nothing new", time.Hour, 0, true, 0, 0, 0, false},
+		{"a burst that has ended", time.Second, 0, true, 0, p.cfg.CheckpointIdle, 0, true},
+		{"a burst that has ended, while checkpoints take long", time.Second, time.Minute, true, 0, p.cfg.CheckpointIdle, 0, true},
+		{"a steady load", 9 * time.Second, 0, true, 100, p.cfg.CheckpointIdle, 0, false},
+		{"a steady load, a while later", 10 * time.Second, time.Second, true, 100, p.cfg.CheckpointIdle, 0, true},
+		{"a steady load, a while later, while checkpoints take long", 10 * time.Second, 2 * time.Second, true, 100, p.cfg.CheckpointIdle, 0, false},
+		{"a few records", 9 * time.Second, 0, true, 0, 1, 0, false},
+		{"a few records, a while later", 10 * time.Second, 0, true, 0, 1, 0, true},
+		{"behind", 29 * time.Second, 0, false, 100, p.cfg.CheckpointIdle, p.cfg.CheckpointBytes - 1, false},
+		{"behind, after 64 MB", time.Second, 100 * time.Millisecond, false, 100, 1, p.cfg.CheckpointBytes, true},
+		{"behind, after 64 MB, while checkpoints take long", time.Second, time.Second, false, 100, 1, p.cfg.CheckpointBytes, false},
+		{"behind, in due time", 30 * time.Second, time.Minute, false, 100, 1, 0, true},
 	} {
+		p.batch.records = c.came
 		p.triedTo, p.checkTook, p.caughtUp, p.sinceBytes = now.Add(-c.age), c.took, time.Time{}, c.bytes
 		if c.atEnd {
 			p.caughtUp = now
