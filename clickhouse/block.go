@@ -92,7 +92,7 @@ func (b *block) headBytes() int {
 	n := most * (1 + len(b.columns))
 	for _, c := range b.columns {
 		if low, ok := c.Data.(*lowCardinality); ok {
-			n += low.size()
+			n += low.headBytes()
 		}
 	}
 	return n

@@ -58,7 +58,10 @@ func (c *texts) WriteColumn(w *proto.Writer) { w.ChainWrite(c.buf) }
 type lowCardinality struct {
 	index map[string]uint32 // value → place in dict
 	dict  proto.ColStr
-	keys  []uint32 // place in dict, by row
+	// Place in dict, by row: a byte as it travels, which is enough for most columns of
+	// most blocks; all of them wider from the first one on that does not fit.
+	narrow []byte
+	wide   []uint32
 	// Most values were there a few rows before. What recent says is looked up in
 	// dict before it is believed, so it outlives Reset.
 	seed     maphash.Seed
@@ -87,7 +90,7 @@ func (c *lowCardinality) Append(v string) {
 	if !c.lastSet || v != c.lastText {
 		c.lastText, c.lastKey, c.lastSet = v, keyOf(c, v), true
 	}
-	c.keys = append(c.keys, c.lastKey)
+	c.add(c.lastKey)
 }
 
 // AppendBytes appends a value that it copies if it is new.
@@ -96,12 +99,29 @@ func (c *lowCardinality) AppendBytes(v []byte) {
 	if at := *recent; int(at) < len(c.dict.Pos) {
 		p := c.dict.Pos[at]
 		if string(c.dict.Buf[p.Start:p.End]) == string(v) {
-			c.keys = append(c.keys, at)
+			c.add(at)
 			return
 		}
 	}
 	*recent = keyOf(c, v)
-	c.keys = append(c.keys, *recent)
+	c.add(*recent)
+}
+
+// add appends the place of a row's value.
+func (c *lowCardinality) add(at uint32) {
+	if len(c.index) > math.MaxUint8+1 {
+		c.addWide(at)
+		return
+	}
+	c.narrow = append(c.narrow, byte(at))
+}
+
+func (c *lowCardinality) addWide(at uint32) {
+	for _, k := range c.narrow {
+		c.wide = append(c.wide, uint32(k))
+	}
+	c.narrow = c.narrow[:0]
+	c.wide = append(c.wide, at)
 }
 
 // keyOf gives the place of a value in the dictionary, a new one if need be.
@@ -119,13 +139,13 @@ func keyOf[T string | []byte](c *lowCardinality, v T) uint32 {
 func (*lowCardinality) Type() proto.ColumnType { return "LowCardinality(String)" }
 
 // Rows implements proto.ColInput.
-func (c *lowCardinality) Rows() int { return len(c.keys) }
+func (c *lowCardinality) Rows() int { return len(c.narrow) + len(c.wide) }
 
 // Reset empties the column and keeps its memory.
 func (c *lowCardinality) Reset() {
 	clear(c.index)
 	c.dict.Reset()
-	c.keys, c.lastSet = c.keys[:0], false
+	c.narrow, c.wide, c.lastSet = c.narrow[:0], c.wide[:0], false
 }
 
 // EncodeState implements proto.StateEncoder.
@@ -134,48 +154,51 @@ func (*lowCardinality) EncodeState(b *proto.Buffer) { b.PutInt64(lowCardinalityV
 // width gives log2 of the bytes of a key as it travels.
 func (c *lowCardinality) width() int {
 	switch n := len(c.index); {
-	case n > math.MaxUint16:
+	case n > math.MaxUint16+1:
 		return 2
-	case n > math.MaxUint8:
+	case n > math.MaxUint8+1:
 		return 1
 	}
 	return 0
 }
 
-// size bounds what EncodeColumn writes.
-func (c *lowCardinality) size() int {
+// headBytes bounds what WriteColumn writes beside the narrow keys.
+func (c *lowCardinality) headBytes() int {
 	const head = 4 * 8 // version, width, two counts
-	return head + len(c.dict.Buf) + binary.MaxVarintLen32*len(c.index) + len(c.keys)<<c.width()
+	return head + len(c.dict.Buf) + binary.MaxVarintLen32*len(c.index) + len(c.wide)<<c.width()
 }
 
 // EncodeColumn implements proto.ColInput.
 func (c *lowCardinality) EncodeColumn(b *proto.Buffer) {
+	c.encodeHead(b)
+	b.Buf = append(b.Buf, c.narrow...)
+}
+
+// encodeHead writes what is before the narrow keys, the wide ones among it: a column
+// has one kind.
+func (c *lowCardinality) encodeHead(b *proto.Buffer) {
 	n, width := len(c.index), c.width()
 	b.PutInt64(lowCardinalityUpdate | int64(width))
 	b.PutInt64(int64(n))
 	c.dict.EncodeColumn(b)
-	b.PutInt64(int64(len(c.keys)))
-	from := len(b.Buf)
-	b.Buf = slices.Grow(b.Buf, len(c.keys)<<width)[:from+len(c.keys)<<width]
+	b.PutInt64(int64(c.Rows()))
+	from, size := len(b.Buf), len(c.wide)<<width
+	b.Buf = slices.Grow(b.Buf, size)[:from+size]
 	to := b.Buf[from:]
-	switch width {
-	case 0:
-		for i, k := range c.keys {
-			to[i] = byte(k)
-		}
-	case 1:
-		for i, k := range c.keys {
+	for i, k := range c.wide {
+		if width == 1 {
 			binary.LittleEndian.PutUint16(to[2*i:], uint16(k))
-		}
-	default:
-		for i, k := range c.keys {
+		} else {
 			binary.LittleEndian.PutUint32(to[4*i:], k)
 		}
 	}
 }
 
 // WriteColumn implements proto.ColInput.
-func (c *lowCardinality) WriteColumn(w *proto.Writer) { w.ChainBuffer(c.EncodeColumn) }
+func (c *lowCardinality) WriteColumn(w *proto.Writer) {
+	w.ChainBuffer(c.encodeHead)
+	w.ChainWrite(c.narrow)
+}
 
 // pairs is a column Array(Tuple(T, T)) of which the elements are appended one by
 // one.
