@@ -42,12 +42,22 @@ func newReader(cfg *Config, log Log, partition int32, d *decoder) *reader {
 	return &reader{log: log, partition: partition, now: cfg.Now, decoder: d, most: cfg.SlabRecords, out: make(chan chunkRead)}
 }
 
+// fetchPause is how long the next fetch waits when one has brought the last records
+// of the log. Producers that let a record wait for 5 ms send 200 batches a second,
+// and without a pause each of them would be a fetch (DESIGN.md, Decisions). What comes
+// to a log at rest is taken at once. Flushes are 800 ms apart.
+const fetchPause = 20 * time.Millisecond
+
 // run fetches from a position on, until ctx ends or after an error that a retry
 // does not mend.
 func (r *reader) run(ctx context.Context, pos int64) {
 	for {
 		c, err := r.log.Fetch(ctx, r.partition, pos)
+		var pause <-chan time.Time
 		if err == nil {
+			if c.Next > pos && c.Next >= c.LastStable {
+				pause = time.After(fetchPause)
+			}
 			pos = c.Next // before it is handed over: its owner may release it at once
 		}
 		select {
@@ -56,6 +66,14 @@ func (r *reader) run(ctx context.Context, pos int64) {
 			return
 		}
 		if err != nil && !errors.Is(err, source.ErrTransient) {
+			return
+		}
+		if pause == nil {
+			continue
+		}
+		select {
+		case <-pause:
+		case <-ctx.Done():
 			return
 		}
 	}
