@@ -30,8 +30,8 @@ func newFake() *fakeDB {
 	through := now.Add(-time.Minute)
 	f := &fakeDB{}
 	f.tables = map[string]func(func(...any) bool){
-		"FROM settings_history_versions":        one("Acme", "Europe/Amsterdam", int64(1_800_000), true, int64(1), now),
-		"FROM users_versions":                   one("Anna", "Europe/Prague", int32(0)),
+		"FROM settings_history_versions":        one("Acme", "Europe/Amsterdam", int64(1_800_000), []int64(nil), []int64(nil), int64(1), now),
+		"FROM users_versions":                   one("Anna", "Europe/Prague", int32(0), uint64(1)),
 		"FROM networks":                         one("acme", "Acme", "Europe/Amsterdam", int64(1_800_000), true, int64(1), now),
 		"FROM progress_versions":                one("daybook.events", uint16(1), int32(0), through),
 		"FROM partitions_versions":              func(func(...any) bool) {},

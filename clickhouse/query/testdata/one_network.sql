@@ -1,7 +1,5 @@
-SELECT any(title), if(any(h.zone) = '', 'UTC', any(h.zone)), toInt64(any(gap_ms)),
-  NOT arrayExists(d -> d.1 <= toUnixTimestamp64Milli(now64(3)) AND toUnixTimestamp64Milli(now64(3)) < d.2, any(dark)),
-  position, min(written_at)
-FROM settings_history_versions AS h WHERE network_id = {network:String}
-GROUP BY position ORDER BY position DESC
-LIMIT 1
+SELECT title, zone, toInt64(gap_ms), dark.1, dark.2, position, written_at
+FROM settings_history_versions WHERE network_id = {network:String}
+LIMIT {limit:Int64}
 -- network = n
+-- limit = 1000000000

@@ -1,6 +1,6 @@
-SELECT name, zone, partition FROM users_versions
+SELECT name, zone, partition, version FROM users_versions
 WHERE network_id = {network:String} AND user_id = {user:String}
-ORDER BY version DESC
-LIMIT 1
+LIMIT {limit:Int64}
 -- network = n
 -- user = u
+-- limit = 1000000000
