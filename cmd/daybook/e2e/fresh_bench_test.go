@@ -15,6 +15,7 @@ import (
 var (
 	freshFor      = flag.Duration("fresh.for", time.Minute, "how long BenchmarkFreshness measures each load")
 	freshBacklog  = flag.Duration("fresh.backlog", 10*time.Minute, "how much of time the backlog of BenchmarkFreshness holds")
+	freshRate     = flag.Float64("fresh.rate", 0, "what BenchmarkFreshness takes for the capacity, events/s, instead of measuring it")
 	freshCapacity = flag.Duration("fresh.capacity", 40*time.Second, "how long BenchmarkFreshness measures the capacity")
 )
 
@@ -28,7 +29,8 @@ const freshSettles = 10 * time.Second
 // it was to be produced until it is seen: its row, its session's first row, and
 // the session by the read API. The load's instants are fixed beforehand (an open
 // loop: what is late stays late, nothing waits for an answer), at 50 % and 90 %
-// of a capacity that the same run measures. Then a worker that was away for a while
+// of a capacity that the same run measures; if more records wait at the end of a load
+// than at its begin, it was more than the installation holds. Then a worker that was away for a while
 // starts again under half load.
 //
 //	make bench-fresh
@@ -42,15 +44,21 @@ func BenchmarkFreshness(b *testing.B) {
 	l := newLiveLoad(to, loadNetwork, loadUsers)
 	m.run("network", "set", loadNetwork, "--zone", "Europe/Prague")
 	for b.Loop() {
-		rate := m.capacity(s, l)
+		rate := *freshRate
+		if rate == 0 {
+			rate = m.capacity(b, s, l)
+		}
 		say("capacity %s; now 50 %% and 90 %% of it for %s each, then a backlog of %s", perSecond(rate), *freshFor, *freshBacklog)
 		checkRoom(b, s.dir, rate)
 		rows := []string{"load|events/s|what|p50|p99|p99.9|most|seen|not seen"}
 		for _, share := range []int{50, 90} {
 			rows = append(rows, m.fresh(b, s, l, share, rate)...)
 		}
-		backlog, live := m.drain(b, s, to, rate/2)
-		rows = append(rows, live...)
+		backlog := ""
+		if *freshBacklog > 0 {
+			text, live := m.drain(b, s, to, rate/2)
+			backlog, rows = text, append(rows, live...)
+		}
 		say("%s\ncapacity %s (%d partitions, one worker; for %s, as fast as taken)\n%s\n%s", m.machine(), perSecond(rate), benchPartitions, *freshCapacity, table(rows...), backlog)
 		b.ReportMetric(rate, "capacity-events/s")
 	}
@@ -89,10 +97,14 @@ func (m *bench) fresh(b *testing.B, s *site, l *liveLoad, share int, capacity fl
 	p := m.newProbes("probe-" + strconv.Itoa(share))
 	from := time.Now().Add(freshSettles)
 	to := from.Add(*freshFor)
-	late := m.under(b, s, l, perSecond, p, overAt(to))()
-	if late > 100*time.Millisecond {
-		say("the producer itself was up to %s late", late.Round(time.Millisecond))
-	}
+	ended := m.under(b, s, l, perSecond, p, overAt(to))
+	<-overAt(from)
+	watch, waited := m.watchCores(), m.lag(s)
+	<-overAt(to)
+	told, waiting := watch.String(), m.lag(s)
+	late := ended()
+	say("%d %%: %s; the producer was at most %s late; %.1f s of records waited at the begin, %.1f s at the end",
+		share, told, late.Round(time.Millisecond), float64(waited)/perSecond, float64(waiting)/perSecond)
 	rows := p.rows(fmt.Sprintf("%d %%", share), perSecond, from, to)
 	for kind, what := range map[int]string{probeEvent: "event", probeSession: "session"} {
 		sorted, _ := p.latencies(kind, from, to)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"testing"
 	"time"
 
 	"daybook/pipeline/source"
@@ -157,33 +158,38 @@ const (
 )
 
 // capacity measures how many events a second the installation takes for good when
-// always some wait. They are produced meanwhile, on this machine: what their
-// producer and Kafka take of it counts, and so do merges. A backlog that lies there
-// already goes faster.
-func (m *bench) capacity(s *site, l *liveLoad) float64 {
-	m.tb.Helper()
+// always some wait. They are produced meanwhile, on this machine, and probes are looked
+// for: what their producer, Kafka and the looking take of it counts, and so do merges,
+// as all of it will under the loads. A backlog that lies there already goes faster.
+func (m *bench) capacity(b *testing.B, s *site, l *liveLoad) float64 {
+	b.Helper()
+	over := make(chan struct{})
+	ended := m.under(b, s, newLiveLoad(l.to, loadNetwork, loadUsers), 0, m.newProbes("probe-capacity"), over)
 	tick := time.NewTicker(lagEvery / 4)
 	defer tick.Stop()
 	from := time.Now().Add(freshSettles)
 	to := from.Add(*freshCapacity)
 	first, sent := m.taken(), l.sent
 	var base int64
-	var begun time.Time
+	var watch *cores
 	for {
 		taken, now := m.taken(), time.Now()
-		if begun.IsZero() && now.After(from) {
-			base, begun = taken, now
+		if watch == nil && now.After(from) {
+			base, watch = taken, m.watchCores()
 		}
 		if now.After(to) {
-			m.awaitLag(s, 0, 10*startLimit)
-			return float64(taken-base) / now.Sub(begun).Seconds()
+			rate := float64(taken-base) / now.Sub(watch.begin).Seconds()
+			say("while the capacity was measured, %s", watch)
+			close(over)
+			ended()
+			return rate
 		}
 		if l.sent-sent-(taken-first) > capacityAhead {
 			<-tick.C
 			continue
 		}
-		if err := l.burst(m.tb.Context(), capacityBurst, now, now); err != nil {
-			m.tb.Fatal(err)
+		if err := l.burst(b.Context(), capacityBurst, now, now); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

@@ -45,8 +45,8 @@ func probeNames() [probeKinds]string {
 
 const (
 	probesPerSecond = 200
-	probeEvery      = 50 * time.Millisecond  // between two looks by SQL
-	probeAPIEvery   = 100 * time.Millisecond // between two questions to the read API
+	probeEvery      = 100 * time.Millisecond // between two looks by SQL
+	probeAPIEvery   = 200 * time.Millisecond // between two questions to the read API
 )
 
 // newProbes are of a network of their own, a small part of what every partition
@@ -87,8 +87,8 @@ func (p *probes) watch(ctx context.Context) {
 			}
 		})
 	}
-	every(probeEvery, func() error { return p.look(ctx, probeEvent, "events") })
-	every(probeEvery, func() error { return p.look(ctx, probeSession, "sessions") })
+	every(probeEvery, func() error { return p.look(ctx, probeEvent, "events_versions") })
+	every(probeEvery, func() error { return p.look(ctx, probeSession, "sessions_versions") })
 	every(probeAPIEvery, func() error { return p.ask(ctx) })
 	looking.Wait()
 }
@@ -102,12 +102,14 @@ func (p *probes) note(err error) {
 	}
 }
 
-// look asks once for the rows from the first on that has not shown.
+// look asks once for the rows from the first on that has not shown. It asks the tables:
+// their views show a row at the same instant, and to ask them twenty times a second
+// would be a load of its own.
 func (p *probes) look(ctx context.Context, kind int, table string) error {
 	p.mu.Lock()
 	from := p.lowest[kind]
 	p.mu.Unlock()
-	answer, err := p.m.ask(ctx, fmt.Sprintf("SELECT DISTINCT user_id FROM daybook.%s WHERE network_id = '%s' AND user_id >= '%s'", table, p.network, p.user(from)), nil)
+	answer, err := p.m.ask(ctx, fmt.Sprintf("SELECT DISTINCT user_id FROM daybook.%s WHERE network_id = '%s' AND user_id >= '%s' SETTINGS max_threads = 1", table, p.network, p.user(from)), nil)
 	if err != nil || answer == "" {
 		return err
 	}
