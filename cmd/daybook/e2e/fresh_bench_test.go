@@ -186,14 +186,15 @@ func (m *bench) drain(b *testing.B, s *site, to *source.Producer, perSecond floa
 	if err := worker.start(); err != nil {
 		b.Fatal(err)
 	}
+	watch := m.watchCores()
 	m.awaitLag(s, int64(2*perSecond), 10**freshBacklog+startLimit) // what comes in two seconds is never taken yet
-	caught := time.Now()
+	caught, told := time.Now(), watch.String()
 	end := caught.Add(freshSettles)
 	<-overAt(end)
 	close(over)
 	ended()
 	b.ReportMetric(caught.Sub(begin).Seconds(), "drain-s")
-	text = fmt.Sprintf("a worker that was away for %s at half load (%d events) had caught up %.1f s after its start, %.1f s for each minute",
-		*freshBacklog, events, caught.Sub(begin).Seconds(), caught.Sub(begin).Seconds()/freshBacklog.Minutes())
+	text = fmt.Sprintf("a worker that was away for %s at half load (%d events) had caught up %.1f s after its start, %.1f s for each minute; %s",
+		*freshBacklog, events, caught.Sub(begin).Seconds(), caught.Sub(begin).Seconds()/freshBacklog.Minutes(), told)
 	return text, append(p.rows("while a backlog is drained", perSecond, begin, caught), p.rows("after it", perSecond, caught, end)...)
 }
